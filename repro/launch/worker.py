@@ -27,7 +27,7 @@ from repro.launch.provenance import fingerprint, machine, packages, process_name
 from repro.launch.records import RecordStore
 from repro.schema.context import Context
 from repro.schema.dataset import require
-from repro.schema.errors import Diverged, PlanError, ReproError, TrialFailed
+from repro.schema.errors import PlanError, ReproError, TrialFailed
 from repro.schema.jsonform import to_json
 from repro.schema.trial import TrialRecord, TrialSpec
 
@@ -104,7 +104,7 @@ def run_trial(spec: TrialSpec, seals: Sequence[str], store: RecordStore) -> Tria
             measured = recipe.run(config, context)
         rows = [{str(k): _finite(float(v)) for k, v in row.items()} for row in _as_rows(measured)]
         status = "diverged" if any(value is None for row in rows for value in row.values()) else "finished"
-    except (Diverged, FloatingPointError) as reason:
+    except FloatingPointError as reason:
         status, error = "diverged", str(reason)
     except Exception as reason:
         status, error = "failed", _explain(reason)

@@ -8,7 +8,9 @@ from typing import Any, Literal
 Kind = Literal["reproduction", "replication", "reanalysis", "recomputation", "conceptual_replication"]
 Source = Literal["verified", "secondary", "unverified"]
 Basis = Literal["paper", "official_code", "author_reply", "sweep", "guess"]
-RuleKind = Literal["equivalence", "at_least", "at_most", "ordering", "exact", "rounds_to"]
+RuleKind = Literal[
+    "equivalence", "at_least", "at_most", "ordering", "trend", "exact", "rounds_to", "reference_convergence"
+]
 Expectation = Literal["mismatch", "differs"]
 
 SCALES = ("smoke", "cpu", "gpu", "paper", "full")

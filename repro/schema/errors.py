@@ -40,10 +40,6 @@ class TrialFailed(ReproError):
     exit_code = 3
 
 
-class Diverged(Exception):
-    """Raised by a recipe whose trial diverged: unlike a failure, this is a datum."""
-
-
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Return ` Did you mean 'x'?` for the nearest valid name, or the list of valid names."""
     names = sorted(valid)

@@ -26,7 +26,7 @@ Reason = Literal[
     "control_did_not_fail",
 ]
 
-SEAL_VERSION = 1
+SEAL_VERSION = 2
 ATTEMPT_VERSION = 1
 
 
@@ -67,6 +67,8 @@ class Sealed:
     looks: int = 1
     exclusions: tuple[str, ...] = ()
     alpha: float = 0.05
+    indicative: bool = False
+    """Whether it was sealed although the plan could hardly decide; shown for ever."""
     version: int = SEAL_VERSION
 
     @cached_property
@@ -156,6 +158,8 @@ class Verdict:
     parts: Mapping[str, PartVerdict]
     controls: Mapping[str, ControlVerdict]
     flags: tuple[str, ...] = ()
+    look: int = 1
+    """Which of the sealed looks at the data gave this verdict."""
 
 
 @dataclass(frozen=True)
