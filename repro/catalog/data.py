@@ -15,6 +15,11 @@ def fetch(data: DataSet) -> Path:
     here = find(data)
     if here is not None:
         return here
+    if data.derived:
+        raise DataError(
+            f"Data set '{data.id}' (file {data.file}) is not on this machine, and no address serves it: it is derived from "
+            f"{data.url}. {data.note} Put it at {data.file} below some directory, and name that directory in the variable REPRO_DATA."
+        )
     import pooch
 
     target = cache_dir() / "data" / data.file

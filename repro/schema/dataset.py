@@ -20,6 +20,8 @@ class DataSet:
     sha256: str
     licence: str = ""
     note: str = ""
+    derived: bool = False
+    """Whether the file is made from what `url` shows, so that no address serves its bytes; `note` says how."""
 
 
 def mirror_dir(environment: Mapping[str, str] = os.environ) -> Path | None:

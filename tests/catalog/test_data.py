@@ -1,6 +1,7 @@
 import hashlib
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -47,6 +48,12 @@ def test_a_file_is_downloaded_once_into_the_cache(address: str, tmp_path: Path) 
     assert file == tmp_path / "cache/data/scaling/points.csv"
     assert file.read_bytes() == CONTENT
     assert fetch(points("http://127.0.0.1:9/closed")) == file
+
+
+def test_a_derived_table_is_not_downloaded_but_explained(address: str) -> None:
+    data = replace(points(address), derived=True, note="Columns a and b of the page, as CSV.")
+    with pytest.raises(DataError, match="derived from http.*Columns a and b.*REPRO_DATA"):
+        fetch(data)
 
 
 def test_what_has_another_digest_is_refused_and_not_kept(address: str, tmp_path: Path) -> None:
