@@ -47,10 +47,26 @@ def claims() -> "pd.DataFrame":
 
 
 def attempts() -> "pd.DataFrame":
-    """Return one row an attempt and part, from the ledger: verdict, estimate, interval, seal, provenance."""
-    from repro.ledger.read import attempts as read_attempts
+    """Return one row an attempt and part, from the ledger: verdict, estimate, interval, seal, provenance.
 
-    return read_attempts()
+    `indicative` says whether the attempt was sealed although its plan could hardly decide; `look` at which of the `looks`
+    that were sealed its verdict came. All three are missing for a blocked claim.
+    """
+    import pandas as pd
+
+    from repro.ledger.read import attempts as read_attempts
+    from repro.ledger.read import load_attempts
+
+    frame, by_id = read_attempts(), {attempt.id: attempt for attempt in load_attempts()}
+    known = [by_id.get(name) for name in frame["attempt"]]
+    indicative = [None if attempt is None else attempt.sealed.indicative for attempt in known]
+    look = [None if attempt is None or attempt.verdict is None else attempt.verdict.look for attempt in known]
+    looks = [None if attempt is None else attempt.sealed.looks for attempt in known]
+    return frame.assign(
+        indicative=pd.array(indicative, dtype="boolean"),
+        look=pd.array(look, dtype="Int64"),
+        looks=pd.array(looks, dtype="Int64"),
+    )
 
 
 def trials(attempt: str) -> "pd.DataFrame":

@@ -114,7 +114,7 @@ def test_no_paper_is_named_inside_the_package() -> None:
             ast.dump(node) for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Compare)
         )
         for paper in papers:
-            assert f"'{paper}" not in code, f"{file} decides by the name of {paper}"
+            assert f"value='{paper}" not in code, f"{file} decides by the name of {paper}"
 
 
 def test_the_tree_tells_nothing_of_one_machine() -> None:

@@ -12,8 +12,10 @@ from repro.schema.claim import Claim
 from repro.schema.errors import ConfigError, nearest
 from repro.schema.study import Scale, Study
 
-SELECTIONS = ("claim", "protocol", "scale", "executor")
-"""Keys that choose what runs; every other key changes something that is sealed, but for `executor.*`."""
+SELECTIONS = ("claim", "protocol", "scale", "executor", "replicates")
+"""Keys that choose what runs and how often; every other key changes something that is sealed, but for `executor.*`.
+
+`replicates` is part of the seal and chosen before the first trial, as a scale is: it makes nothing exploratory."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Request:
     last_params: Mapping[str, Any] = field(default_factory=dict)
     """Study parameters from the command line: they win over scale and cell."""
     config: Mapping[str, Any] = field(default_factory=dict)
+    replicates: int | None = None
+    """Seeds asked for on the command line; None leaves it to protocol and study."""
 
 
 def compose(arguments: Sequence[str], index: Index) -> list[Request]:
@@ -92,7 +96,8 @@ def _requests(
             if "full" not in protocol.scales:
                 continue
             scale = "full"
-        yield _compose_one(claim, name, protocol.study, scale, chosen.get("executor", "inline"), overrides)
+        words = [f"replicates={chosen['replicates']}", *overrides] if "replicates" in chosen else overrides
+        yield _compose_one(claim, name, protocol.study, scale, chosen.get("executor", "inline"), words)
 
 
 def _default_scale(scales: Sequence[str]) -> str:
@@ -113,7 +118,7 @@ def _compose_one(claim: str, protocol: str, study: str, scale: str, executor: st
     where = f"{claim}, as composed"
     checked: Claim = parse("claim", claim, config["claim"], where)
     check_claim(checked, where)
-    sealed = tuple(o for o in overrides if not _key(o).startswith("executor."))
+    sealed = tuple(o for o in overrides if not _key(o).startswith("executor.") and _key(o) != "replicates")
     params = config["study"].get("params") or {}
     prefix = "study.params."
     typed = {_key(o).removeprefix(prefix).split(".")[0] for o in sealed if _key(o).startswith(prefix)}
@@ -126,7 +131,14 @@ def _compose_one(claim: str, protocol: str, study: str, scale: str, executor: st
         overrides=sealed,
         last_params={key: params[key] for key in typed if key in params},
         config=config,
+        replicates=_replicates(config.get("replicates")),
     )
+
+
+def _replicates(given: Any) -> int | None:
+    if given is None or (isinstance(given, int) and not isinstance(given, bool) and given > 0):
+        return given
+    raise ConfigError(f"replicates must be a number of seeds, at least 1, not {given!r}. Write replicates=12.")
 
 
 def compose_config(overrides: Sequence[str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """YAML of a claim, study, paper, scale or data set into the frozen words, with errors that name file, key and cure."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,6 +50,7 @@ def parse(group: str, name: str, content: Mapping[str, Any], where: str) -> Any:
     Raises:
         ConfigError: for an unknown key, a wrong type, a missing key, an interpolation, or a value out of place.
     """
+    _refuse_non_finite(content, where, "")
     if group in ("claim", "paper"):
         _refuse_interpolation(content, where, "")
     if group == "claim":
@@ -145,6 +147,20 @@ def _refuse_interpolation(value: Any, where: str, path: str) -> None:
     elif isinstance(value, list):
         for i, item in enumerate(value):
             _refuse_interpolation(item, where, f"{path}[{i}]")
+
+
+def _refuse_non_finite(value: Any, where: str, path: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(
+            f"{where}: key '{path}' is {value}, which JSON cannot say, so that it could not be sealed. Write a finite number, "
+            f"or leave the key out."
+        )
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _refuse_non_finite(item, where, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            _refuse_non_finite(item, where, f"{path}[{i}]")
 
 
 def _check_study(study: Study, where: str) -> None:

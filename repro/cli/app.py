@@ -3,6 +3,7 @@
 import typer
 
 from repro.cli import (
+    calibrate_command,
     collect_command,
     config_command,
     demo_command,
@@ -34,6 +35,7 @@ app = typer.Typer(
       repro show chinchilla/tokens_14x_gpt3       one claim: target, protocols, last verdicts
       repro run chinchilla/tokens_14x_gpt3        judge it
       repro run 'chinchilla/*'                    judge all claims of a paper (mind the quotes)
+      repro calibrate chinchilla/tokens_14x_gpt3  would it notice, were the claim false?
       repro demo                                  a tour that ends with a table of verdicts
       repro serve                                 the pages, beside MLflow's own
 
@@ -44,6 +46,7 @@ app.command("list")(list_command.list_claims)
 app.command("show")(show_command.show)
 app.command("plan")(plan_command.plan)
 app.command("run")(run_command.run)
+app.command("calibrate")(calibrate_command.calibrate)
 app.command("status")(status_command.status)
 app.command("judge")(judge_command.judge)
 app.command("collect")(collect_command.collect)

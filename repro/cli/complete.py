@@ -10,7 +10,7 @@ def complete_words(incomplete: str) -> list[str]:
     key, equals, value = incomplete.partition("=")
     index = load_index()
     if not equals:
-        keys = [f"{name}=" for name in ("scale", "protocol", "executor", "claim")]
+        keys = [f"{name}=" for name in ("scale", "protocol", "executor", "replicates", "claim")]
         return [name for name in (*index.claims, *keys) if name.startswith(incomplete)]
     options = {
         "claim": tuple(index.claims),

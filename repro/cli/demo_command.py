@@ -29,9 +29,12 @@ def demo(
     from repro.catalog.index import load_index
     from repro.catalog.parse import read_yaml
     from repro.catalog.roots import config_roots
+    from repro.cli.calibrate_command import calibrate_all, table
     from repro.cli.progress import prepare_with_status, run_with_progress
     from repro.cli.render import summary
+    from repro.launch.calibration import find
     from repro.launch.session import record_blocked_claims, write_current_seals
+    from repro.ledger.write import record_calibrations
     from repro.review.load import open_book
     from repro.review.site import write_site
 
@@ -39,7 +42,8 @@ def demo(
     index = load_index()
     left_out = _without_data(index.claims)
     attempts = []
-    for entry in read_yaml(config_roots()[0].directory / "demo.yaml")["runs"]:
+    tour = read_yaml(config_roots()[0].directory / "demo.yaml")
+    for entry in tour["runs"]:
         overrides = entry["overrides"]
         named = [name for pattern in entry["claims"] for name in index.expand(pattern)]
         skipped = {*left_out, *entry.get("leave_out", ())}
@@ -49,12 +53,19 @@ def demo(
         )
         concluded = run_with_progress(prepare_with_status([*names, *overrides], index))
         attempts += [item.attempt for item in concluded]
+    console.print(f"\n[bold]repro calibrate {' '.join(map(repr, tour['calibrate']))}[/bold]")
+    calibrated, _ = calibrate_all(find(tour["calibrate"], index), tour["draws"], again=False)
+    record_calibrations([calibration for calibration, _ in calibrated])
     with Console(stderr=True).status("drawing the pages"):
         record_blocked_claims(index)
         write_current_seals(index)
         write_site(open_book(), out)
     console.print()
     console.print(summary(attempts))
+    console.print("\nWould they notice, were the claims false?")
+    console.print(table([calibration for calibration, _ in calibrated if calibration.method != "exact"]))
+    exact = sum(calibration.method == "exact" for calibration, _ in calibrated)
+    console.print(f"{exact} more protocols have nothing random in them; their pages say what they notice.\n")
     for files in dict.fromkeys(left_out.values()):
         without = ", ".join(name for name, needed in left_out.items() if needed == files)
         console.print(f"not run, for want of {files}: {without}. With a network, `repro run` fetches it.", markup=False)

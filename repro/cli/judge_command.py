@@ -24,7 +24,8 @@ def judge(
     """
     from repro.catalog.index import load_index
     from repro.cli.run_command import report
-    from repro.launch.session import judge_again, stored_attempts
+    from repro.launch.session import judge_again
+    from repro.launch.stored import stored_attempts
     from repro.review.figures import interval_figure
     from repro.schema.errors import PlanError
     from repro.schema.verdict import Attempt

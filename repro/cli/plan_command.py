@@ -7,11 +7,32 @@ import typer
 
 from repro.cli.complete import complete_words
 
+IndicativeOption = Annotated[
+    bool, typer.Option("--indicative", help="Seal also what can hardly decide; the seal says so for ever.")
+]
+MaxGpuHoursOption = Annotated[
+    float | None, typer.Option("--max-gpu-hours", help="Refuse a plan that needs more GPU-hours.", metavar="H")
+]
+PilotOption = Annotated[
+    str | None,
+    typer.Option(
+        "--pilot", help="Where the spread is from: sd of one seed, directory of records, or attempt.", metavar="P"
+    ),
+]
+PeakOption = Annotated[
+    float | None, typer.Option("--peak-flops", help="Peak FLOP/s of the device, where no speed is known.", metavar="F")
+]
+UtilisationOption = Annotated[
+    float | None, typer.Option("--utilisation", help="Share of that peak to assume, 0 to 1.", metavar="U")
+]
+
 
 def plan(
     words: Annotated[
         list[str],
-        typer.Argument(help="Claims or globs, and overrides: scale=, study.params.x=", autocompletion=complete_words),
+        typer.Argument(
+            help="Claims or globs, and overrides: scale=, replicates=, study.params.x=", autocompletion=complete_words
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the sealed plan to this file, for a worker on another machine.")
@@ -19,39 +40,57 @@ def plan(
     new_seeds: Annotated[
         bool, typer.Option("--new-seeds", help="Plan a new attempt with seeds that none has used.")
     ] = False,
+    pilot: PilotOption = None,
+    price: Annotated[
+        float | None,
+        typer.Option("--price", help="Of one GPU-hour, for the cost.", envvar="REPRO_GPU_PRICE", metavar="P"),
+    ] = None,
+    max_gpu_hours: MaxGpuHoursOption = None,
+    peak_flops: PeakOption = None,
+    utilisation: UtilisationOption = None,
+    indicative: IndicativeOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (schema repro.plan/1).")] = False,
 ) -> None:
-    """Show what would run: trials, seeds, cost; run nothing.
+    """Show what would run, what it can decide, and what it costs; run nothing.
+
+    Power is the probability of a match if the claim is exactly true, by the rule that will judge. The spread comes from
+    --pilot, from earlier attempts here, or from the paper. With --out, as with `repro run`, a plan that can hardly decide
+    is refused unless --indicative; see docs/planning.md.
 
     \b
     Examples:
       repro plan chinchilla/isoflop_params_exponent scale=gpu
-      repro plan chinchilla/isoflop_params_exponent scale=gpu --out plan.json
+      repro plan CLAIM scale=gpu replicates=12 --pilot 0.02
+      repro plan CLAIM scale=gpu --price 3 --peak-flops 9.9e14 --utilisation 0.4
+      repro plan CLAIM scale=gpu --out plan.json --max-gpu-hours 2
         there:     python -m repro.launch.worker plan.json --out records/
         back here: repro collect records/ --plan plan.json
     """
     from repro.catalog.index import load_index
     from repro.launch.attempt import to_run
+    from repro.launch.cost import Budget
     from repro.launch.planfile import write_plan
     from repro.launch.records import RecordStore
-    from repro.launch.session import fetch_data, prepare
+    from repro.launch.session import Wishes, fetch_data, prepare, sealing_provenance
     from repro.schema.places import records_dir
 
-    prepared = prepare(words, load_index(), new_seeds, store=out is not None)
-    missing = {spec.key for spec in to_run(prepared.plan, RecordStore(records_dir()))}
+    wishes = Wishes(indicative, pilot, Budget(price, max_gpu_hours, peak_flops, utilisation))
+    prepared = prepare(words, load_index(), new_seeds, store=out is not None, wishes=wishes, command="plan")
+    missing = {spec.key for spec in to_run(prepared.plan, RecordStore(records_dir()), all_looks=True)}
     if out is not None:
         fetch_data(prepared.plan)
-        write_plan(prepared.plan, out)
+        write_plan(prepared.plan, out, sealing_provenance(prepared.plan))
     from repro.cli.plan_view import plan_rows, plan_text
 
+    rows = plan_rows(prepared, missing)
     if as_json:
         from repro.cli.json_output import print_json
 
-        print_json("plan", attempts=plan_rows(prepared.plan, missing), file=str(out) if out else None)
+        print_json("plan", attempts=rows, file=str(out) if out else None)
         return
     from rich.console import Console
 
-    Console().print(plan_text(prepared.plan, missing))
+    Console().print(plan_text(rows, prepared, missing))
     if out is not None:
         print(
             f"\nSealed and written to {out}. Where it shall run:\n  python -m repro.launch.worker {out.name} --out records/\n"

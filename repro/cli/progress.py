@@ -18,7 +18,7 @@ from rich.progress import (
 from repro.catalog.index import Index
 from repro.launch.attempt import Concluded, to_run
 from repro.launch.records import RecordStore
-from repro.launch.session import Prepared, launch, prepare
+from repro.launch.session import Prepared, Wishes, launch, prepare
 from repro.review.figures import interval_figure
 from repro.schema.places import records_dir
 from repro.schema.trial import TrialRecord, TrialSpec
@@ -29,7 +29,8 @@ LOOK_EVERY_S = 0.5
 def run_with_progress(prepared: Prepared) -> list[Concluded]:
     """Launch a prepared plan, showing on stderr which trial runs, how far all are, and the time left."""
     store = RecordStore(records_dir())
-    missing = to_run(prepared.plan, store)
+    # All looks count: if an early one decides, the bar jumps to its end.
+    missing = to_run(prepared.plan, store, all_looks=True)
     weights = _weights(missing)
     columns = (
         SpinnerColumn(),
@@ -93,7 +94,9 @@ def _describe(labels: Sequence[str], missing: Sequence[TrialSpec], rest: int) ->
     return (labels[0] if labels and labels[0] else missing[0].study)[:60]
 
 
-def prepare_with_status(words: Sequence[str], index: Index, new_seeds: bool = False) -> Prepared:
+def prepare_with_status(
+    words: Sequence[str], index: Index, new_seeds: bool = False, wishes: Wishes | None = None
+) -> Prepared:
     """Compose and seal, showing on stderr that this is going on."""
     with Console(stderr=True).status("composing and sealing"):
-        return prepare(words, index, new_seeds)
+        return prepare(words, index, new_seeds, wishes=wishes or Wishes())

@@ -1,7 +1,7 @@
 """Claims, plans and verdicts as people read them in a terminal."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -11,9 +11,11 @@ from rich.text import Text
 
 from repro.ledger.fast import LatestVerdict
 from repro.review import words
+from repro.review.extras import beside
+from repro.review.labels import part_label
 from repro.review.numbers import duration, like_interval, significant
 from repro.schema.claim import TERMS, Claim, Paper, Part
-from repro.schema.verdict import Attempt, PartVerdict
+from repro.schema.verdict import Attempt, PartVerdict, Verdict
 
 STYLES = {"match": "green", "mismatch": "red", "inconclusive": "yellow", "blocked": "dim", "failed": "bold red"}
 
@@ -23,8 +25,22 @@ def outcome_text(name: str) -> Text:
     return Text(f"{words.symbol(name)} {words.word(name)}", style=STYLES.get(name, ""))
 
 
-def claim_view(claim: Claim, paper: Paper, last: Sequence[LatestVerdict]) -> RenderableType:
-    """Return everything `repro show` says of a claim."""
+def claim_view(
+    claim: Claim,
+    paper: Paper,
+    last: Sequence[LatestVerdict],
+    indicative: Collection[str] = (),
+    trust: RenderableType | None = None,
+) -> RenderableType:
+    """Return everything `repro show` says of a claim.
+
+    Args:
+        claim: which claim.
+        paper: where it was published.
+        last: the latest verdicts on it.
+        indicative: ids of attempts that were sealed as indicative.
+        trust: how far to trust the verdicts.
+    """
     where = f"{', '.join(paper.authors[:2])}{' et al.' if len(paper.authors) > 2 else ''} ({paper.year}), {paper.title}"
     parts: list[RenderableType] = [
         Text(claim.statement, style="bold"),
@@ -66,15 +82,20 @@ def claim_view(claim: Claim, paper: Paper, last: Sequence[LatestVerdict]) -> Ren
         table = Table("protocol", "scale", "verdict", "when", box=None, header_style="dim")
         for verdict in last:
             reason = f" ({words.REASONS.get(verdict.reason, verdict.reason)})" if verdict.reason else ""
+            mark = " (indicative)" if verdict.attempt in indicative else ""
             table.add_row(
                 verdict.protocol,
                 verdict.scale,
-                outcome_text(verdict.outcome or verdict.execution) + reason,
+                outcome_text(verdict.outcome or verdict.execution) + reason + mark,
                 verdict.started[:16],
             )
         parts.append(table)
+        if any(verdict.attempt in indicative for verdict in last):
+            parts.append(Text(f"indicative: {words.INDICATIVE}", style="yellow"))
     elif not claim.blocked:
         parts.append(Text(f"Not run yet. Run it: repro run {claim.id}", style="dim"))
+    if trust is not None:
+        parts.append(trust)
     spaced = [piece for part in parts for piece in (part, Text(""))][:-1]
     return Panel(Group(*spaced), title=claim.id, title_align="left", padding=(1, 2))
 
@@ -82,11 +103,10 @@ def claim_view(claim: Claim, paper: Paper, last: Sequence[LatestVerdict]) -> Ren
 def _targets(claim: Claim) -> Group:
     table = Table(Column("part", overflow="fold"), "published", "a match is", "source", box=None, header_style="dim")
     for name, part in claim.parts.items():
-        shown = words.printed_text(part.target)
+        shown = words.published_text(part)
         if part.target.interval:
             shown += f", {words.interval_text(part.target.interval)}"
-        label = claim.quantity.symbol if name == "value" else name
-        table.add_row(escape(label), escape(shown), _match_phrase(part), part.target.source)
+        table.add_row(escape(part_label(claim, name)), escape(shown), _match_phrase(part), part.target.source)
     reasons = dict.fromkeys(part.rule.because for part in claim.parts.values() if part.rule.because)
     return Group(table, *(Text(f"Why this margin: {reason}", style="dim") for reason in reasons))
 
@@ -100,6 +120,8 @@ def _match_phrase(part: Part) -> str:
         "at_least": f"at least this{allowance}",
         "at_most": f"at most this{allowance}",
         "ordering": f"the ordering holds{allowance}",
+        "trend": f"it moves the claimed way{allowance}",
+        "reference_convergence": f"no faster than the reference{allowance}",
         "exact": f"equal{allowance}",
         "rounds_to": f"rounds to this{allowance}",
     }[part.rule.kind]
@@ -122,8 +144,7 @@ def result_panel(claim: Claim, attempt: Attempt) -> Panel:
         header_style="dim",
     )
     for name, part in verdict.parts.items():
-        label = claim.quantity.symbol if name == "value" else name
-        table.add_row(escape(label), *_part_cells(claim, name, part), outcome_text(part.outcome))
+        table.add_row(escape(part_label(claim, name)), *_part_cells(claim, name, part), outcome_text(part.outcome))
     headline = outcome_text(verdict.outcome)
     headline.append(f"  {words.reading(attempt)}")
     lines: list[RenderableType] = [
@@ -137,10 +158,15 @@ def result_panel(claim: Claim, attempt: Attempt) -> Panel:
     for name, control in verdict.controls.items():
         sign, said = words.control_status(control)
         lines.append(Text(f"{sign} control {name} {said}. {control.detail}", style="dim"))
+    lines += [Text(line, style="dim") for line in _beside(verdict)]
     for deviation in claim.protocols[attempt.protocol].deviations if attempt.protocol in claim.protocols else ():
         lines.append(Text(f"deviates: {deviation}", style="dim"))
     unsure = sorted({part.target.source for part in claim.parts.values()} - {"verified"})
     lines += [Text(f"published value {source}: {words.SOURCES[source]}", style="dim") for source in unsure]
+    if words.look(attempt):
+        lines.append(Text(f"{words.look(attempt)}"))
+    if attempt.sealed.indicative:
+        lines.append(Text(f"indicative: {words.INDICATIVE}", style="yellow"))
     if attempt.exploratory:
         lines.append(Text(f"exploratory: {words.EXPLORATORY}", style="yellow"))
     if attempt.validity != "current":
@@ -152,11 +178,18 @@ def result_panel(claim: Claim, attempt: Attempt) -> Panel:
     )
 
 
+def _beside(verdict: Verdict) -> list[str]:
+    """Return what a reader must know besides: flags of all parts, and the figures beside the verdict on a single one."""
+    flags = dict.fromkeys(flag for part in verdict.parts.values() for flag in part.flags)
+    single = list(verdict.parts.values()) if len(verdict.parts) == 1 else []
+    return [*(words.flag_text(flag) for flag in flags), *(line for part in single for line in beside(part))]
+
+
 def _part_cells(claim: Claim, name: str, part: PartVerdict) -> tuple[str, str, str, str, str]:
     digits = words.digits_beside(claim.parts[name].target) if name in claim.parts else 4
     value, low, high = like_interval(part.estimate.value, part.low, part.high, digits)
     interval = "exact" if part.se == 0 else (f"{low} to {high}" if part.low is not None else "none")
-    published = words.printed_text(claim.parts[name].target) if name in claim.parts else significant(part.target)
+    published = words.published_text(claim.parts[name]) if name in claim.parts else significant(part.target)
     margin = words.margin_text(claim.parts[name].rule.margin) if name in claim.parts else ""
     deviation = significant(part.deviation, 3) + (" in logs" if part.scale == "log" and part.deviation else "")
     if not margin and name in claim.parts:
@@ -206,4 +239,4 @@ def _measured(attempt: Attempt) -> str:
     ((name, part),) = parts.items()
     value = "no estimate" if part.estimate.value is None else significant(part.estimate.value)
     exploratory = ", exploratory" if attempt.exploratory else ""
-    return f"{value} (published {words.printed_text(attempt.sealed.parts[name].target)}{exploratory})"
+    return f"{value} (published {words.published_text(attempt.sealed.parts[name])}{exploratory})"

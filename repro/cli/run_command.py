@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro.cli.complete import complete_words
+from repro.cli.plan_command import IndicativeOption, MaxGpuHoursOption, PeakOption, PilotOption, UtilisationOption
 
 if TYPE_CHECKING:
+    from repro.launch.session import Prepared
     from repro.schema.verdict import Attempt
 
 
@@ -15,12 +17,18 @@ def run(
     words: Annotated[
         list[str],
         typer.Argument(
-            help="Claims or globs, and overrides: scale=cpu executor=processes", autocompletion=complete_words
+            help="Claims or globs, and overrides: scale=cpu replicates=12 executor=processes",
+            autocompletion=complete_words,
         ),
     ],
     new_seeds: Annotated[
         bool, typer.Option("--new-seeds", help="Make a new attempt with seeds that none has used.")
     ] = False,
+    indicative: IndicativeOption = False,
+    max_gpu_hours: MaxGpuHoursOption = None,
+    pilot: PilotOption = None,
+    peak_flops: PeakOption = None,
+    utilisation: UtilisationOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 unless every verdict is a match.")] = False,
     cfg: Annotated[str | None, typer.Option("--cfg", help="Print the composed config (`job`) and run nothing.")] = None,
     multirun: Annotated[
@@ -33,7 +41,8 @@ def run(
     No finished trial runs twice, and every verdict goes to the ledger (MLflow).
 
     Without scale=, a claim runs at `full` where it needs no compute, else at `cpu`. Overrides of what is sealed make
-    the attempt exploratory: recorded and shown, never citable.
+    the attempt exploratory: recorded and shown, never citable; replicates= does not, it is chosen before the first
+    trial. A plan that can hardly decide is refused unless --indicative; `repro plan` says what it needs.
 
     \b
     Examples:
@@ -41,6 +50,7 @@ def run(
       repro run 'chinchilla/*' scale=full
       repro run claim=attention/quadratic_time scale=cpu
       repro run chinchilla/isoflop_params_exponent scale=smoke,cpu executor=processes
+      repro run CLAIM scale=gpu replicates=12 --max-gpu-hours 2
       repro run chinchilla/isoflop_params_exponent scale=smoke study.params.lr=1e-3,3e-3   (exploratory sweep)
     """
     del multirun
@@ -53,10 +63,21 @@ def run(
         print_config(words, index, cfg)
         return
     from repro.cli.progress import prepare_with_status, run_with_progress
+    from repro.launch.cost import Budget
+    from repro.launch.session import Wishes
 
-    prepared = prepare_with_status(words, index, new_seeds)
+    wishes = Wishes(indicative, pilot, Budget(None, max_gpu_hours, peak_flops, utilisation))
+    prepared = prepare_with_status(words, index, new_seeds, wishes)
+    report_indicative(prepared)
     concluded = run_with_progress(prepared)
     report([item.attempt for item in concluded], as_json, strict)
+
+
+def report_indicative(prepared: "Prepared") -> None:
+    """Say on stderr which attempts are sealed as indicative only."""
+    for attempt in prepared.plan.attempts:
+        if attempt.requested and attempt.sealed.indicative:
+            print(f"{attempt.id} is sealed as indicative: it can hardly decide, and says so for ever.", file=sys.stderr)
 
 
 def report(attempts: list["Attempt"], as_json: bool, strict: bool) -> None:

@@ -22,7 +22,7 @@ def status(
       repro status
       repro status 'attention/*'
     """
-    from repro.cli.plan_view import status_rows, status_table
+    from repro.cli.status_view import status_rows, status_table
     from repro.ledger.fast import latest_verdicts
 
     rows = status_rows(pattern, latest_verdicts())

@@ -127,6 +127,16 @@ def check_parts(parts: Mapping[str, Part], where: str) -> None:
     for name, part in parts.items():
         target, rule, place = part.target, part.rule, f"{where}, part '{name}'"
         factor = rule.margin is not None and rule.margin.factor is not None
+        if rule.kind == "trend" and rule.margin is not None:
+            raise ConfigError(
+                f"{place}: a trend is claimed of an order, not of a size; it takes no margin. To claim the size of a step, "
+                f"make the step a part of its own with a rule of kind at_least."
+            )
+        if rule.kind == "reference_convergence" and not (factor and target.value == 1 and target.half_width == 0):
+            raise ConfigError(
+                f"{place}: a rule of kind reference_convergence compares with the reference's own runs: printed is '1' (as fast "
+                f"as the reference, approximate: true), and margin.factor is the speed-up that must not pass unnoticed."
+            )
         if factor and target.value - target.half_width <= 0:
             raise ConfigError(
                 f"{place}: margin.factor needs a published value whose rounding stays above 0, not {target.printed}. "

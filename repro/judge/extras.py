@@ -8,6 +8,9 @@ from repro.judge.comparison import exp_or_none
 from repro.schema.claim import Part
 from repro.schema.verdict import Estimate
 from repro.stats.signflip import sign_flip_p
+from repro.stats.superiority import paired_superiority
+
+TREND_FIGURES = ("trend_tau", "trend_p", "trend_reversals", "superiority", "superiority_low")
 
 
 def extras_of(
@@ -19,7 +22,9 @@ def extras_of(
       where the paper would have landed if it measured the same thing as we did, with its n₀ runs (1 if unknown);
       `prediction_covers` is 1 if the published value lies in it.
     - `rival_distance.<name>`: x minus the rival's value; `rival_excluded.<name>`: 1 if the interval that decides excludes it.
+    - `superiority`, `superiority_low`: of an ordering, P(A > B) with ties as half, and its one-sided 95 % lower bound.
     - `sign_flip_p`: of an ordering, the exact one-sided p beside t.
+    - `trend_tau`, `trend_p`, `trend_reversals`, and what else the estimator of a trend found.
 
     Args:
         part: target and rule.
@@ -47,5 +52,11 @@ def extras_of(
         if low is not None and high is not None:
             extras[f"rival_excluded.{name}"] = float(not low <= rival <= high)
     if part.rule.kind == "ordering" and estimate.units:
-        extras["sign_flip_p"] = sign_flip_p([unit for unit in estimate.units if unit is not None])
+        differences = [unit for unit in estimate.units if unit is not None]
+        extras["sign_flip_p"] = sign_flip_p(differences)
+        won = paired_superiority(differences)
+        if won is not None:
+            extras["superiority"], extras["superiority_low"] = won.value, won.low
+    if part.rule.kind == "trend":
+        extras.update({name: estimate.extras.get(name) for name in TREND_FIGURES if name in estimate.extras})
     return extras

@@ -4,8 +4,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from repro.judge.bare import without_interval
 from repro.judge.comparison import Comparison, compare, has_interval, margin_size
 from repro.judge.extras import extras_of
+from repro.judge.reference import judge_reference
+from repro.judge.trend import judge_trend
 from repro.schema.claim import Part, Rule, RuleKind
 from repro.schema.verdict import Estimate, Outcome, PartVerdict, Reason, Sealed
 from repro.stats import equivalence as tests
@@ -39,11 +42,15 @@ def judge_part(part: Part, estimate: Estimate, sealed: Sealed) -> PartVerdict:
     What can be computed is shown even where something forbids a decision.
     """
     level, kind = levels(sealed), part.rule.kind
+    if kind == "trend":
+        return judge_trend(part, estimate, level.match, level.mismatch)
+    if kind == "reference_convergence":
+        return judge_reference(part, estimate, level.match, level.mismatch)
     if kind == "ordering" and "ranked" in estimate.flags:
         return _judge_by_signs(part, estimate, sealed, level)
     if estimate.value is None:
         reason: Reason = "diverged" if "diverged" in estimate.flags else "no_estimate"
-        return _without_value(part, estimate, reason, estimate.note or "The estimator found no value.", level.match)
+        return without_interval(part, estimate, reason, estimate.note or "The estimator found no value.", level.match)
     if kind == "ordering" and "no_spread" in estimate.flags:
         return _judge_by_signs(part, estimate, sealed, level)
     measured = compare(part, estimate, sealed)
@@ -111,11 +118,16 @@ def _obstacle(kind: RuleKind, estimate: Estimate) -> tuple[Reason, str] | None:
     if "diverged" in estimate.flags:
         return "diverged", estimate.note or "At least one trial diverged."
     if "multimodal" in estimate.flags:
-        return "multimodal", "The runs fall into two groups; their mean describes neither."
+        return (
+            "multimodal",
+            "The runs fall into two groups; their mean describes neither. Find what tells the groups apart and claim each, or "
+            "claim the share of runs in one.",
+        )
     if "heavy_tailed" in estimate.flags:
         return (
             "heavy_tailed",
-            "The scatter of the runs is too skewed for a t interval; if they are positive, take logs.",
+            "The scatter of the runs is too skewed for a t interval. If they are positive, take logs; else look at the far-off "
+            "runs and claim a median or an order of ranks.",
         )
     if estimate.deterministic:
         return None
@@ -215,29 +227,9 @@ def _judge_by_signs(part: Part, estimate: Estimate, sealed: Sealed, level: Level
         outcome, reason, why = "mismatch", None, f"The order is reversed (exact sign-flip p = {reverse:.2g})."
     else:
         why = f"The signs of {estimate.n} differences do not decide (exact sign-flip p = {p:.2g}); add pairs."
-    base = _without_value(part, estimate, reason, f"{why} {estimate.note}".strip(), level.match)
+    base = without_interval(part, estimate, reason, f"{why} {estimate.note}".strip(), level.match)
     alpha = level.mismatch if outcome == "mismatch" else level.match
     return replace(base, outcome=outcome, alpha=alpha, deviation=estimate.value)
-
-
-def _without_value(part: Part, estimate: Estimate, reason: Reason | None, detail: str, alpha: float) -> PartVerdict:
-    return PartVerdict(
-        outcome="inconclusive",
-        reason=reason,
-        detail=detail,
-        estimate=estimate,
-        target=part.target.value,
-        half_width=part.target.half_width,
-        margin=margin_size(part.rule, part.target),
-        deviation=None,
-        se=None,
-        dof=None,
-        alpha=alpha,
-        low=None,
-        high=None,
-        flags=estimate.flags,
-        extras=extras_of(part, estimate, None, None),
-    )
 
 
 def _sentence(

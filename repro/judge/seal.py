@@ -20,6 +20,7 @@ def seal(
     max_replicates: int,
     estimator_sources: str,
     resampling_unit: str,
+    indicative: bool = False,
 ) -> Sealed:
     """Seal one protocol of a claim at one scale.
 
@@ -29,13 +30,16 @@ def seal(
         scale: at which the study will run.
         study: that the protocol reads.
         arms: trial keys of `main` and of each control; the keys cover recipe, config, data, precision and seeds.
-        replicates: seeds.
+        replicates: seeds, those of all looks.
         max_replicates: the most that may ever be added under this seal.
         estimator_sources: digest of the estimator's module and of what it imports from this project.
         resampling_unit: that the estimator names.
+        indicative: whether it is sealed although it can hardly decide.
 
     Raises:
         ConfigError: if the protocol or an arm does not exist, or a part cannot be decided as written.
+
+    Looks are sealed only where a look could decide: elsewhere all seeds are read at once, at the full α.
     """
     if protocol_name not in claim.protocols:
         raise ConfigError(f"{claim.id} has no protocol '{protocol_name}'.{nearest(protocol_name, claim.protocols)}")
@@ -66,6 +70,7 @@ def seal(
         decisive=protocol.decisive,
         deterministic=study.deterministic,
         same_recipe=protocol.same_recipe,
-        looks=protocol.looks,
+        looks=protocol.looks if scale in protocol.decisive else 1,
         exclusions=protocol.exclusions,
+        indicative=indicative,
     )

@@ -1,6 +1,7 @@
 """Carries out a plan: runs what has no record yet, then turns records into estimates and estimates into verdicts."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from repro.catalog.estimators import estimate, estimator_digest
-from repro.judge.rule import judge
+from repro.judge.looks import judge_look_by_look, seeds_of_look
 from repro.judge.validity import validity
 from repro.launch.executors import execute
 from repro.launch.provenance import fingerprint
@@ -28,21 +29,66 @@ class Concluded:
     failures: tuple[TrialRecord, ...]
 
 
-def to_run(plan: Plan, store: RecordStore) -> list[TrialSpec]:
-    """Return the trials of requested attempts that have no finished record on this machine."""
-    wanted = {key for attempt in plan.attempts if attempt.requested for keys in attempt.arms.values() for key in keys}
+def to_run(plan: Plan, store: RecordStore, all_looks: bool = False) -> list[TrialSpec]:
+    """Return the trials of requested attempts that have no finished record on this machine.
+
+    Of an attempt with several looks, those of the look it has reached: none if an earlier look decided.
+
+    Args:
+        plan: with its trials.
+        store: holds the records.
+        all_looks: count the trials of all looks, as if none decided early.
+    """
+    specs = {spec.key: spec for spec in plan.trials}
     prints = {device: fingerprint(device) for device in {spec.device for spec in plan.trials}}
+    wanted = set()
+    for attempt in plan.attempts:
+        if attempt.requested:
+            look = attempt.sealed.looks
+            if look > 1 and not all_looks:
+                look, _ = judge_look_by_look(attempt.sealed, _Reading(attempt, specs, store, prints).estimates)
+            wanted |= {key for keys in arms_at(attempt, specs, look).values() for key in keys}
     return [spec for spec in plan.trials if spec.key in wanted and not store.ran_here(spec, prints[spec.device])]
+
+
+def arms_at(planned: PlannedAttempt, specs: Mapping[str, TrialSpec], look: int) -> dict[str, tuple[str, ...]]:
+    """Return the trial keys that a look reads, by arm."""
+    if look >= planned.sealed.looks:
+        return dict(planned.arms)
+    seeds = set(seeds_of_look(planned.sealed, look))
+    return {arm: tuple(key for key in keys if specs[key].replicate in seeds) for arm, keys in planned.arms.items()}
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """The records of an attempt, read look by look."""
+
+    planned: PlannedAttempt
+    specs: Mapping[str, TrialSpec]
+    store: RecordStore
+    prints: Mapping[str, str]
+
+    def records(self, look: int) -> dict[str, TrialRecord]:
+        keys = {key for keys in arms_at(self.planned, self.specs, look).values() for key in keys}
+        found = {key: self.store.find(self.specs[key], self.prints[self.specs[key].device]) for key in keys}
+        return {key: record for key, record in found.items() if record is not None}
+
+    def estimates(self, look: int) -> dict[str, Mapping[str, Estimate]] | None:
+        arms, records = arms_at(self.planned, self.specs, look), self.records(look)
+        if any(key not in records for keys in arms.values() for key in keys):
+            return None
+        read = {arm: [records[key] for key in keys] for arm, keys in arms.items()}
+        return {arm: estimate_arm(self.planned.sealed, arm, rows, self.specs) for arm, rows in read.items()}
 
 
 def carry_out(
     plan: Plan, store: RecordStore, settings: Mapping[str, Any], on_record: Callable[[TrialRecord], None] | None = None
 ) -> None:
-    """Run what is missing; retry failed trials as often as the executor's `retries` says."""
-    for _ in range(1 + int(settings.get("retries") or 0)):
-        missing = to_run(plan, store)
-        if not missing:
-            return
+    """Run what is missing, look by look; retry failed trials as often as the executor's `retries` says."""
+    most = 1 + int(settings.get("retries") or 0)
+    tries: Counter[str] = Counter()
+    while missing := [spec for spec in to_run(plan, store) if tries[spec.key] < most]:
+        tries.update(spec.key for spec in missing)
         for record in execute(missing, plan, store, settings):
             if on_record is not None:
                 on_record(record)
@@ -67,26 +113,24 @@ def conclude(
         current_seal: the seal that the claim has now, or None if it no longer exists.
 
     Returns:
-        The attempt: `failed` without a verdict if a trial has no record, else `completed` with one.
+        The attempt with the trials that its look reads: `failed` without a verdict if one has no record, else `completed`.
     """
     specs = {spec.key: spec for spec in plan.trials}
-    keys = {key for keys in planned.arms.values() for key in keys}
-    prints = {device: fingerprint(device) for device in {specs[key].device for key in keys}}
-    found = {key: store.find(specs[key], prints[specs[key].device]) for key in keys}
-    records = {key: record for key, record in found.items() if record is not None}
+    devices = {specs[key].device for keys in planned.arms.values() for key in keys}
+    reading = _Reading(planned, specs, store, {device: fingerprint(device) for device in devices})
+    look, verdict = judge_look_by_look(planned.sealed, reading.estimates)
+    arms, records = arms_at(planned, specs, look), reading.records(look)
+    keys = {key for keys in arms.values() for key in keys}
     failures = tuple(failure for key in sorted(keys) for failure in store.failures(key))
-    missing = sorted(keys - set(records))
-    verdict, message = None, ""
+    missing, message = sorted(keys - set(records)), ""
     if missing:
         labels = ", ".join(specs[key].label or key[:8] for key in missing[:3])
-        message = f"{len(missing)} of {len(keys)} trials have no record: {labels}{', ...' if len(missing) > 3 else ''}."
+        message = f"Look {look} of {planned.sealed.looks}: " if planned.sealed.looks > 1 else ""
+        message += (
+            f"{len(missing)} of {len(keys)} trials have no record: {labels}{', ...' if len(missing) > 3 else ''}."
+        )
         errors = [failure.error for failure in failures if failure.key in missing and failure.error]
         message += f" Last error: {errors[-1]}" if errors else ""
-    else:
-        arms = {arm: [records[key] for key in keys] for arm, keys in planned.arms.items()}
-        verdict = judge(
-            planned.sealed, {arm: estimate_arm(planned.sealed, arm, rows, specs) for arm, rows in arms.items()}
-        )
     attempt = Attempt(
         id=planned.id,
         claim=planned.claim,
@@ -101,7 +145,7 @@ def conclude(
             current_seal=planned.sealed.digest if planned.overrides else current_seal,
         ),
         exploratory=bool(planned.overrides),
-        arms=planned.arms,
+        arms=arms,
         verdict=verdict,
         overrides=planned.overrides,
         config=planned.config,
@@ -109,7 +153,7 @@ def conclude(
         started=min((record.started for record in records.values()), default=plan.created),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=sum(record.seconds for record in records.values()),
-        compute_ratio=_compute_ratio([records[key] for key in planned.arms["main"] if key in records], paper_flops),
+        compute_ratio=_compute_ratio([records[key] for key in arms["main"] if key in records], paper_flops),
         message=message,
     )
     return Concluded(attempt, records, failures)

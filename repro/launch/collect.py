@@ -1,13 +1,18 @@
 """Brings the records of a worker elsewhere into this directory's store."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from repro.launch.planfile import read_plan
+from repro.launch.planfile import read_plan_and_provenance
 from repro.launch.records import RecordStore, check_belongs, read_record
-from repro.launch.session import store_plan
+from repro.launch.stored import store_plan
 from repro.schema.errors import RecordError
 from repro.schema.places import records_dir
 from repro.schema.trial import Plan
+
+UNKNOWN: Mapping[str, Any] = {"command": "repro collect", "commit": None, "dirty": None, "packages": {}}
+"""The provenance of a plan file that does not say where it was sealed: the commit of collecting would be another."""
 
 
 def take_over(directory: Path, plan_file: Path) -> Plan:
@@ -20,7 +25,7 @@ def take_over(directory: Path, plan_file: Path) -> Plan:
         PlanError: if the plan was edited.
         RecordError: if a record was edited or belongs to another plan, or there is no record at all.
     """
-    plan = read_plan(plan_file)
+    plan, provenance = read_plan_and_provenance(plan_file)
     specs = {spec.key: spec for spec in plan.trials}
     files = sorted(directory.glob("*.json")) + sorted((directory / "failed").glob("*.json"))
     if not files:
@@ -44,5 +49,6 @@ def take_over(directory: Path, plan_file: Path) -> Plan:
     for record in taken:
         if record.status != "failed" or all(old.digest != record.digest for old in store.failures(record.key)):
             store.write(record)
-    store_plan(plan, ("repro", "collect"))
+    sealed = provenance or {}
+    store_plan(plan, {attempt.id: sealed.get(attempt.id, UNKNOWN) for attempt in plan.attempts})
     return plan

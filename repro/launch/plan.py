@@ -11,6 +11,7 @@ from repro.catalog.load import load_claim, load_scale, load_study
 from repro.judge.seal import seal
 from repro.launch.layout import lay_out
 from repro.schema.claim import Claim, Protocol
+from repro.schema.errors import PlanError
 from repro.schema.study import Scale, Study
 from repro.schema.trial import Plan, PlannedAttempt, TrialSpec
 
@@ -25,35 +26,48 @@ class Source:
     scale: Scale
 
 
+@dataclass(frozen=True)
+class Shape:
+    """What an attempt's place in the config does not fix: its number, its seeds, and whether it can hardly decide."""
+
+    counter: int
+    replicates: tuple[int, ...]
+    indicative: bool = False
+
+
 def make_plan(
-    requests: Sequence[Request], readers: Mapping[str, Sequence[tuple[str, str]]], counters: Mapping[str, int]
+    requests: Sequence[Request], readers: Mapping[str, Sequence[tuple[str, str]]], shapes: Mapping[str, Shape]
 ) -> Plan:
     """Return the plan of the requests.
 
-    Launching a study seals every current protocol that reads it, so that a record shows by its content which seals
-    stood before it.
+    Launching a study seals every current protocol that reads it, at the same seeds where its looks allow, so that a record
+    shows by its content which seals stood before it.
 
     Args:
         requests: what to run.
         readers: by study, the (claim, protocol) pairs that read it.
-        counters: by `claim@protocol@scale`, the number of the attempt, from 1; each number has its own seeds.
+        shapes: by `claim@protocol@scale`; where nothing is said, the first attempt with the seeds that the config says.
     """
     trials: dict[str, TrialSpec] = {}
     attempts: dict[str, PlannedAttempt] = {}
+    chosen: list[tuple[Request, Shape]] = []
     for request in requests:
         source = Source(request.claim, request.protocol, request.study, request.scale)
-        counter = counters.get(place(request.claim.id, request.protocol, request.scale.name), 1)
-        attempt, specs = plan_attempt(source, counter, request.last_params, request.overrides, request.config)
+        shape = shapes.get(place(request.claim.id, request.protocol, request.scale.name))
+        shape = shape or first_shape(source, request.replicates)
+        attempt, specs = plan_attempt(source, shape, request.last_params, request.overrides, request.config)
         attempts[attempt.id] = attempt
         trials |= specs
-    for request in requests:
+        chosen.append((request, shape))
+    for request, shape in chosen:
         for claim_id, protocol in readers.get(request.study.id, ()):
             source = Source(
                 load_claim(claim_id), protocol, load_study(request.study.id), load_scale(request.scale.name)
             )
             if request.scale.name in source.study.scales:
-                counter = counters.get(place(claim_id, protocol, request.scale.name), 1)
-                attempt, _ = plan_attempt(source, counter, requested=False)
+                shared = Shape(shape.counter, shape.replicates)
+                fits = len(shape.replicates) % looks_at(source) == 0
+                attempt, _ = plan_attempt(source, shared if fits else first_shape(source), requested=False)
                 attempts.setdefault(attempt.id, attempt)
     return Plan(tuple(attempts.values()), tuple(trials.values()), datetime.now(UTC).isoformat(timespec="seconds"))
 
@@ -65,7 +79,7 @@ def place(claim: str, protocol: str, scale: str) -> str:
 
 def plan_attempt(
     source: Source,
-    counter: int,
+    shape: Shape,
     last: Mapping[str, Any] | None = None,
     overrides: tuple[str, ...] = (),
     config: Mapping[str, Any] | None = None,
@@ -74,7 +88,7 @@ def plan_attempt(
     """Lay out one attempt and seal it; return it with its trials by key."""
     claim, study, scale = source.claim, source.study, source.scale
     protocol: Protocol = claim.protocols[source.protocol]
-    replicates = replicate_numbers(study, scale.name, counter)
+    replicates = shape.replicates
     laid_out = {"main": lay_out(study, scale, replicates, None, last)}
     for name, control in protocol.controls.items():
         laid_out[name] = lay_out(study, scale, replicates, control.params, last)
@@ -87,15 +101,16 @@ def plan_attempt(
         study,
         arms=arms,
         replicates=replicates,
-        max_replicates=protocol.max_replicates or len(replicates),
+        max_replicates=len(replicates),
         estimator_sources=estimator_digest(protocol.estimator),
         resampling_unit=estimator.resampling_unit,
+        indicative=shape.indicative,
     )
     attempt = PlannedAttempt(
         claim=claim.id,
         protocol=source.protocol,
         scale=scale.name,
-        counter=counter,
+        counter=shape.counter,
         sealed=sealed,
         arms=arms,
         overrides=overrides,
@@ -105,8 +120,49 @@ def plan_attempt(
     return attempt, {spec.key: spec for specs in laid_out.values() for spec in specs}
 
 
+def first_shape(source: Source, replicates: int | None = None) -> Shape:
+    """Return the shape of the first attempt of a source: seeds from 0."""
+    return Shape(1, tuple(range(seeds_of(source, replicates))))
+
+
+def seeds_of(source: Source, replicates: int | None = None) -> int:
+    """Return how many seeds an attempt has, those of all its looks.
+
+    What the command line asks for, else the protocol's `max_replicates` where it looks several times, else what scale
+    or study says; two for a deterministic study.
+
+    Raises:
+        PlanError: if looks cannot share them equally, or nothing random is there to repeat.
+    """
+    protocol, study = source.claim.protocols[source.protocol], source.study
+    where, looks = f"{source.claim.id}, protocol '{source.protocol}'", looks_at(source)
+    if study.deterministic:
+        if replicates is not None or looks > 1:
+            given = f"replicates={replicates}" if replicates is not None else f"looks: {looks}"
+            raise PlanError(
+                f"{where}: study '{study.id}' is deterministic, more seeds change nothing. Leave out {given}."
+            )
+        return 2
+    if protocol.max_replicates is not None and protocol.looks == 1:
+        raise PlanError(f"{where}: max_replicates is for several looks. Say how many with `looks`, or leave it out.")
+    count = replicates or (protocol.max_replicates if looks > 1 else None)
+    count = count or study.scales[source.scale.name].replicates or study.replicates
+    if count % looks:
+        raise PlanError(
+            f"{where}: {looks} looks need equally many seeds each, and {count} is no multiple of {looks}. "
+            f"Use replicates={looks * -(-count // looks)}, or change max_replicates."
+        )
+    return count
+
+
+def looks_at(source: Source) -> int:
+    """Return how many looks the protocol has at this scale: where nothing can be decided, one."""
+    protocol = source.claim.protocols[source.protocol]
+    return protocol.looks if source.scale.name in protocol.decisive else 1
+
+
 def replicate_numbers(study: Study, scale: str, counter: int) -> tuple[int, ...]:
-    """Return the replicates of attempt number `counter`; two seeds for a deterministic study."""
+    """Return the replicates of attempt number `counter` of a study of its own; two seeds for a deterministic study."""
     count = 2 if study.deterministic else study.scales[scale].replicates or study.replicates
     first = (counter - 1) * count
     return tuple(range(first, first + count))
@@ -121,20 +177,29 @@ def readers_of(claims: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
     return readers
 
 
-def current_seals(claims: Mapping[str, Any], counters: Mapping[str, int]) -> dict[str, str]:
+def current_seals(claims: Mapping[str, Any], sealed: Mapping[str, Sequence[tuple[Shape, str]]]) -> dict[str, str]:
     """Return the seal of every attempt as it would be made now, by `claim@protocol@scale-number`.
+
+    An attempt is sealed anew with its own seeds and standing: how many seeds it has was chosen for it, and is no change of
+    the claim.
 
     Args:
         claims: the index's claims.
-        counters: by `claim@protocol@scale`, how many attempts there are; 1 where nothing is said.
+        sealed: by `claim@protocol@scale`, shape and first digits of the seal of every attempt there is; where nothing is
+            said, there may be a first one with the seeds that the config says.
     """
-    seals = {}
+    seals: dict[str, str] = {}
     for claim_id, entry in claims.items():
         for name, protocol in entry.protocols.items():
             for scale in protocol.scales:
                 where = place(claim_id, name, scale)
                 source = Source(load_claim(claim_id), name, load_study(protocol.study), load_scale(scale))
-                for counter in range(1, counters.get(where, 1) + 1):
-                    attempt, _ = plan_attempt(source, counter, requested=False)
-                    seals[f"{where}-{counter}"] = attempt.sealed.digest
+                known = sealed.get(where, ())
+                first = [] if any(shape.counter == 1 for shape, _ in known) else [(first_shape(source), "")]
+                for shape, digits in (*first, *known):
+                    now = plan_attempt(source, shape, requested=False)[0].sealed.digest
+                    key = f"{where}-{shape.counter}"
+                    # Of several attempts of one number, made before and after an edit, the one that is as now decides.
+                    if key not in seals or now.startswith(digits):
+                        seals[key] = now
     return seals

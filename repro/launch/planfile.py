@@ -1,6 +1,7 @@
 """A plan as a file, whole or refused. Standard library only: the worker reads it."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,25 @@ from repro.schema.errors import PlanError, RecordError
 from repro.schema.jsonform import from_json, parse_json, to_json
 from repro.schema.trial import PLAN_VERSION, Plan
 
-
-def write_plan(plan: Plan, file: Path) -> None:
-    """Write the plan with the digest of its content, atomically."""
-    write_atomically(file, json.dumps(plan_document(plan), indent=1, sort_keys=True, allow_nan=False) + "\n")
+Provenance = Mapping[str, Mapping[str, Any]]
+"""By attempt: commit, whether the tree was dirty, packages and command when it was sealed."""
 
 
-def plan_document(plan: Plan) -> dict[str, Any]:
-    """Return the JSON form of a plan: its content, its trial keys, its seals, and a digest over them."""
-    body = {
+def write_plan(plan: Plan, file: Path, provenance: Provenance | None = None) -> None:
+    """Write the plan with the digest of its content, atomically; with where it was sealed if that is given."""
+    document = plan_document(plan, provenance)
+    write_atomically(file, json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def plan_document(plan: Plan, provenance: Provenance | None = None) -> dict[str, Any]:
+    """Return the JSON form of a plan: its content, its trial keys, its seals, and a digest over all."""
+    body: dict[str, Any] = {
         "plan": to_json(plan),
         "keys": [spec.key for spec in plan.trials],
         "seals": [attempt.sealed.digest for attempt in plan.attempts],
     }
+    if provenance is not None:
+        body["provenance"] = to_json(provenance)
     return {**body, "digest": digest_of(body)}
 
 
@@ -31,6 +38,15 @@ def read_plan(file: Path) -> Plan:
 
     Raises:
         PlanError: if it is missing, damaged, edited, or of a newer version.
+    """
+    return read_plan_and_provenance(file)[0]
+
+
+def read_plan_and_provenance(file: Path) -> tuple[Plan, Provenance | None]:
+    """Read a plan file and where its attempts were sealed; None in a file that does not say, as old ones do not.
+
+    Raises:
+        PlanError: as `read_plan`.
     """
     try:
         content = parse_json(file.read_text(encoding="utf-8"), str(file))
@@ -49,7 +65,8 @@ def read_plan(file: Path) -> Plan:
         plan = from_json(Plan, content["plan"], str(file))
     except RecordError as error:
         raise PlanError(str(error)) from error
-    if plan_document(plan) != content:
+    provenance = content.get("provenance")
+    if plan_document(plan, provenance) != content:
         raise PlanError(
             f"The plan {file} was changed after it was sealed: its content no longer fits its digests. "
             f"Make a new plan with `repro plan`; what was sealed cannot be edited."
@@ -59,4 +76,4 @@ def read_plan(file: Path) -> Plan:
         missing = [key for keys in attempt.arms.values() for key in keys if key not in known]
         if attempt.requested and missing:
             raise PlanError(f"The plan {file} lacks trial {missing[0][:8]}, which attempt {attempt.id} needs.")
-    return plan
+    return plan, provenance

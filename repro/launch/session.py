@@ -2,25 +2,25 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
 from repro.catalog.compose import Request, compose
 from repro.catalog.data import fetch
 from repro.catalog.index import Index
 from repro.catalog.load import load, load_claim, load_scale, load_study
-from repro.launch.attempt import Concluded, carry_out, conclude, estimator_is_sealed_one
-from repro.launch.plan import Source, current_seals, make_plan, place, plan_attempt, readers_of
-from repro.launch.planfile import read_plan, write_plan
+from repro.judge.forecast import Outlook
+from repro.launch.admission import assess, require_admitted
+from repro.launch.attempt import Concluded, carry_out, conclude, estimator_is_sealed_one, to_run
+from repro.launch.cost import Budget, check_limit, cost_of, speeds
+from repro.launch.plan import Shape, Source, current_seals, make_plan, place, plan_attempt, readers_of, seeds_of
+from repro.launch.planfile import Provenance
 from repro.launch.provenance import attempt_provenance
 from repro.launch.records import RecordStore, write_atomically
+from repro.launch.stored import is_stored, places, provenance_of, shape_for, store_plan, stored_at, stored_attempts
 from repro.ledger.write import record_attempts, record_blocked
-from repro.schema.canonical import digest_of
 from repro.schema.claim import Claim
-from repro.schema.errors import ConfigError, DataError, PlanError, StoreError
-from repro.schema.jsonform import parse_json
-from repro.schema.places import current_seals_file, home_dir, records_dir
+from repro.schema.errors import ConfigError, DataError, PlanError
+from repro.schema.places import current_seals_file, records_dir
 from repro.schema.trial import Plan, PlannedAttempt, TrialRecord
 from repro.schema.verdict import Attempt
 
@@ -28,21 +28,49 @@ Figure = Callable[[Claim, Attempt], str]
 
 
 @dataclass(frozen=True)
+class Wishes:
+    """What the user says of a plan besides its words."""
+
+    indicative: bool = False
+    """Seal also what can hardly decide, marked so in the seal."""
+    pilot: str | None = None
+    """Where the spread is taken from: a number, a directory of records, an attempt's id."""
+    budget: Budget = field(default_factory=Budget)
+
+
+@dataclass(frozen=True)
 class Prepared:
-    """A plan that is sealed and stored, ready to run."""
+    """A plan, sealed and stored or only looked at, ready to run."""
 
     plan: Plan
     requests: tuple[Request, ...]
+    outlooks: Mapping[str, Outlook]
+    """By attempt id."""
+    budget: Budget
 
 
-def prepare(words: Sequence[str], index: Index, new_seeds: bool = False, store: bool = True) -> Prepared:
+def prepare(
+    words: Sequence[str],
+    index: Index,
+    new_seeds: bool = False,
+    store: bool = True,
+    *,
+    wishes: Wishes = Wishes(),
+    command: str = "run",
+) -> Prepared:
     """Compose the words, seal a plan and store it before anything runs.
 
     Args:
         words: claims or globs, and overrides.
         index: the claims there are.
         new_seeds: make a new attempt with seeds that none has used.
-        store: False to look only.
+        store: False to look only: then nothing is refused for want of power, and nothing stored.
+        wishes: pilot, price and limits.
+        command: for the provenance.
+
+    Raises:
+        ConfigError: for words that mean nothing.
+        PlanError: if an attempt can hardly decide, or the plan costs more than is allowed.
     """
     requests = compose(words, index)
     executors = {str(request.executor.get("kind")) for request in requests}
@@ -50,28 +78,37 @@ def prepare(words: Sequence[str], index: Index, new_seeds: bool = False, store: 
         raise ConfigError(
             f"One launch has one executor, not {' and '.join(sorted(executors))}. Launch them one after the other."
         )
-    counters = {}
+    if len({request.replicates for request in requests}) > 1:
+        raise ConfigError("One launch has one replicates=, no sweep over it: the number of seeds is chosen, not tuned.")
+    records = RecordStore(records_dir())
+    ran = [(record.study, record.replicate) for record in records.all()] if new_seeds else []
+    shapes: dict[str, Shape] = {}
     for request in requests:
         where = place(request.claim.id, request.protocol, request.scale.name)
-        counters[where] = _last_counter(where) + 1 if new_seeds else 1
-    plan = make_plan(requests, readers_of(index.claims), counters)
+        source = Source(request.claim, request.protocol, request.study, request.scale)
+        used = [replicate for study, replicate in ran if study == request.study.id]
+        shapes[where] = shape_for(where, seeds_of(source, request.replicates), new_seeds, used)
+    plan, outlooks = assess(
+        make_plan(requests, readers_of(index.claims), shapes), records, wishes.pilot, wishes.indicative
+    )
     if store:
-        store_plan(plan, ("repro", "run", *words))
-    return Prepared(plan, tuple(requests))
+        known = speeds(records)
+        check_limit(
+            to_run(plan, records, all_looks=True), lambda trials: cost_of(trials, known, wishes.budget), wishes.budget
+        )
+        require_admitted(plan, outlooks)
+        store_plan(plan, _new_provenance(plan, ("repro", command, *words)))
+    return Prepared(plan, tuple(requests), outlooks, wishes.budget)
 
 
-def store_plan(plan: Plan, command: Sequence[str]) -> None:
-    """Store a plan and, for each attempt that was asked for, a pointer to it with the provenance of its sealing.
+def _new_provenance(plan: Plan, command: tuple[str, ...]) -> Provenance:
+    new = [attempt.id for attempt in plan.attempts if attempt.requested and not is_stored(attempt)]
+    return dict.fromkeys(new, attempt_provenance(command)) if new else {}
 
-    The provenance is taken once: judging again, or resuming at another commit, must not rewrite where an attempt came from.
-    """
-    name = f"{digest_of([spec.key for spec in plan.trials])[:8]}-{digest_of(list(plan.seals))[:8]}.json"
-    write_plan(plan, home_dir() / "plans" / name)
-    provenance = attempt_provenance(tuple(command))
-    for attempt in plan.attempts:
-        if attempt.requested and not _pointer(attempt).exists():
-            pointer = {"plan": name, "provenance": provenance}
-            write_atomically(_pointer(attempt), json.dumps(pointer, indent=1, sort_keys=True) + "\n")
+
+def sealing_provenance(plan: Plan) -> Provenance:
+    """Return where each requested attempt of a stored plan was sealed."""
+    return {attempt.id: provenance_of(attempt) for attempt in plan.attempts if attempt.requested}
 
 
 def fetch_data(plan: Plan) -> None:
@@ -103,9 +140,9 @@ def conclude_plan(plan: Plan, figure: Figure) -> list[Concluded]:
 
 
 def _conclude_one(planned: PlannedAttempt, plan: Plan) -> Concluded:
-    provenance = _read_pointer(_pointer(planned))["provenance"]
     paper_flops = load_claim(planned.claim).paper_flops
-    return conclude(planned, plan, RecordStore(records_dir()), provenance, paper_flops, _seal_now(planned))
+    store = RecordStore(records_dir())
+    return conclude(planned, plan, store, provenance_of(planned), paper_flops, _seal_now(planned))
 
 
 def _seal_now(planned: PlannedAttempt) -> str | None:
@@ -117,7 +154,8 @@ def _seal_now(planned: PlannedAttempt) -> str | None:
     if planned.scale not in study.scales:
         return None
     source = Source(claim, planned.protocol, study, load_scale(planned.scale))
-    return plan_attempt(source, planned.counter, requested=False)[0].sealed.digest
+    shape = Shape(planned.counter, planned.sealed.replicates, planned.sealed.indicative)
+    return plan_attempt(source, shape, requested=False)[0].sealed.digest
 
 
 def write_to_ledger(concluded: Iterable[Concluded], figure: Figure) -> None:
@@ -134,16 +172,6 @@ def write_to_ledger(concluded: Iterable[Concluded], figure: Figure) -> None:
         if item.attempt.verdict is not None:
             figures[item.attempt.id] = figure(claim, item.attempt)
     record_attempts(rows, trials, figures, failures)
-
-
-def stored_attempts(claim: str) -> list[tuple[PlannedAttempt, Plan]]:
-    """Return the attempts of a claim that were launched from here, with their plans."""
-    found = []
-    for pointer in sorted((home_dir() / "attempts").glob(f"{claim}@*/*")):
-        plan = read_plan(home_dir() / "plans" / _read_pointer(pointer)["plan"])
-        where = f"{pointer.parent.relative_to(home_dir() / 'attempts').as_posix()}-{pointer.name}"
-        found += [(attempt, plan) for attempt in plan.attempts if attempt.id == where]
-    return found
 
 
 def judge_again(claim: str, figure: Figure) -> list[Concluded]:
@@ -177,27 +205,7 @@ def record_blocked_claims(index: Index) -> None:
 
 def write_current_seals(index: Index) -> Mapping[str, str]:
     """Compute the seal of every attempt as it would be made now, and store them for the pages."""
-    attempts = home_dir() / "attempts"
-    places = {file.parent.relative_to(attempts).as_posix() for file in attempts.glob("*/*/*")}
-    seals = current_seals(index.claims, {where: _last_counter(where) for where in places})
+    sealed = {where: [(stored.shape, stored.seal) for stored in stored_at(where)] for where in places()}
+    seals = current_seals(index.claims, sealed)
     write_atomically(current_seals_file(), json.dumps(seals, indent=1, sort_keys=True) + "\n")
     return seals
-
-
-def _pointer(attempt: PlannedAttempt) -> Path:
-    where = place(attempt.claim, attempt.protocol, attempt.scale)
-    return home_dir() / "attempts" / where / f"{attempt.sealed.digest[:8]}-{attempt.counter}"
-
-
-def _read_pointer(file: Path) -> dict[str, Any]:
-    content = parse_json(file.read_text(encoding="utf-8"), str(file))
-    if not isinstance(content, dict) or not {"plan", "provenance"} <= set(content):
-        raise StoreError(
-            f"{file} must name a plan and its provenance. Remove it and launch the attempt again: records are kept."
-        )
-    return content
-
-
-def _last_counter(where: str) -> int:
-    names = [file.name for file in (home_dir() / "attempts" / where).glob("*")]
-    return max((int(name.rpartition("-")[2]) for name in names), default=0)

@@ -29,7 +29,7 @@ from repro.schema.context import Context
 from repro.schema.dataset import require
 from repro.schema.errors import PlanError, ReproError, TrialFailed
 from repro.schema.jsonform import to_json
-from repro.schema.trial import TrialRecord, TrialSpec
+from repro.schema.trial import Plan, TrialRecord, TrialSpec
 
 PROGRESS_EVERY_S = 0.5
 
@@ -218,9 +218,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("plan", type=Path, help="a plan file, made by `repro plan ... --out plan.json`")
     parser.add_argument("--out", type=Path, required=True, help="directory of the records; run again to resume")
     parser.add_argument("--only", action="append", default=[], metavar="KEY", help="run only this trial (repeatable)")
+    parser.add_argument("--looks", type=int, metavar="N", help="run only the seeds of the first N looks")
     given = parser.parse_args(arguments)
     try:
-        return _run_plan(given.plan, given.out, given.only)
+        return _run_plan(given.plan, given.out, given.only, given.looks)
     except ReproError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -229,10 +230,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run_plan(file: Path, out: Path, only: Sequence[str]) -> int:
+def _run_plan(file: Path, out: Path, only: Sequence[str], looks: int | None) -> int:
     plan = read_plan(file)
     store = RecordStore(out)
-    trials = [spec for spec in plan.trials if not only or spec.key in only]
+    wanted = set(only) or {spec.key for spec in plan.trials}
+    if looks is not None:
+        wanted &= _keys_of_looks(plan, looks)
+    trials = [spec for spec in plan.trials if spec.key in wanted]
     for spec in trials:
         check_spec(spec)
     failed = 0
@@ -252,6 +256,18 @@ def _run_plan(file: Path, out: Path, only: Sequence[str]) -> int:
             f"{failed} of {len(trials)} trials failed; their errors are in {out / 'failed'}. Run again to retry them."
         )
     return 0
+
+
+def _keys_of_looks(plan: Plan, looks: int) -> set[str]:
+    """Return the trials that the first so many looks of the requested attempts read."""
+    specs, keys = {spec.key: spec for spec in plan.trials}, set()
+    for attempt in plan.attempts:
+        if attempt.requested:
+            sealed = attempt.sealed
+            seeds = sealed.replicates[: max(looks, 1) * (len(sealed.replicates) // sealed.looks)]
+            first = seeds if looks < sealed.looks else sealed.replicates
+            keys |= {key for arm in attempt.arms.values() for key in arm if specs[key].replicate in first}
+    return keys
 
 
 if __name__ == "__main__":

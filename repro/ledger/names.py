@@ -31,6 +31,8 @@ CONTENT = "repro.content"
 """Digest of all that was written of an attempt; set last, so that a run without it was cut short."""
 FIGURE = "repro.figure"
 """Digest of the attempt's figure."""
+CALIBRATION = "repro.calibration"
+"""Digest of the calibration of the attempt's seal, where there is one."""
 
 TRIAL_KEY = "repro.trial_key"
 RECORD = "repro.record"

@@ -1,14 +1,17 @@
 """The ledger as frames and as the schema's own objects."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from repro.ledger import names
+from repro.ledger.calibrations import CALIBRATION_FILE, calibration_digest, read_calibration
 from repro.ledger.content import ATTEMPT_FILE, part_names
 from repro.ledger.names import read_list
 from repro.ledger.runs import find_runs, linked_trials, read_artifact
 from repro.ledger.sql import RunRow
 from repro.ledger.store import shown, tracking_uri
 from repro.ledger.tables import TRIAL_COLUMNS, columns, trial_rows
+from repro.schema.calibration import Calibration
 from repro.schema.errors import RecordError, StoreError, nearest
 from repro.schema.jsonform import from_json, parse_json
 from repro.schema.trial import TrialRecord
@@ -104,6 +107,26 @@ def load_trials(attempt_id: str) -> list[TrialRecord]:
         RecordError: if a stored record was edited.
     """
     return [trial.record for trial in linked_trials(_find(attempt_id))]
+
+
+def calibrations() -> Mapping[str, Calibration]:
+    """Return the calibration of every seal in the ledger that has one, by seal; none where there is no store.
+
+    Raises:
+        StoreError: if the store or an artifact cannot be read.
+        RecordError: if an artifact was damaged, or belongs to another seal.
+    """
+    found = {}
+    for run in _attempt_runs():
+        seal = run.tags.get(names.SEAL)
+        if seal and run.tags.get(names.CALIBRATION) and seal not in found:
+            where = f"{CALIBRATION_FILE} of attempt {run.tags[names.ATTEMPT]} (run {run.run_id})"
+            found[seal] = read_calibration(read_artifact(run, CALIBRATION_FILE), seal, where)
+            if calibration_digest(found[seal]) != run.tags[names.CALIBRATION]:
+                raise RecordError(
+                    f"{where} was edited after it was written. Run `repro calibrate --again` to replace it."
+                )
+    return found
 
 
 def _attempt_runs() -> list[RunRow]:

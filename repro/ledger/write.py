@@ -5,6 +5,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from repro.ledger import names
+from repro.ledger.calibrations import (
+    CALIBRATION_FILE,
+    cached_or_none,
+    calibration_digest,
+    calibration_metrics,
+    calibration_text,
+    is_calibration_metric,
+)
 from repro.ledger.content import (
     CONFIG_FILE,
     FIGURE_FILE,
@@ -20,10 +28,11 @@ from repro.ledger.content import (
     trial_points,
     trial_tags,
 )
-from repro.ledger.names import NOTE, TERMINAL
+from repro.ledger.names import NOTE, TERMINAL, safe_names
 from repro.ledger.note import attempt_note, blocked_note, paper_note, study_note, trial_note
 from repro.ledger.runs import RECORD_FILE, RecordedTrial, find_runs, linked_trials
 from repro.ledger.sql import RunRow
+from repro.schema.calibration import Calibration
 from repro.schema.canonical import digest_of, text_digest
 from repro.schema.claim import Claim, Paper
 from repro.schema.jsonform import to_json
@@ -58,7 +67,8 @@ def record_attempts(
 
     Idempotent: a trial that is there is left alone, an attempt that is there is brought up to date in place (its
     verdict, validity, artifacts), and whatever a crash cut short is completed. An attempt that is written again
-    without some of its trials keeps those that the ledger has.
+    without some of its trials keeps those that the ledger has. If this directory holds a calibration of an attempt's seal, the
+    attempt carries it.
 
     Args:
         attempts: each with its paper and claim.
@@ -89,6 +99,32 @@ def record_attempts(
                     _record_attempt(
                         writer, place, there.get(attempt.id), attempt, tags, records, figures.get(attempt.id)
                     )
+
+
+def record_calibrations(calibrations: Iterable[Calibration]) -> int:
+    """Give every attempt in the ledger whose seal was calibrated its calibration, and return how many there are.
+
+    Raises:
+        StoreError: if the store cannot be written.
+    """
+    from repro.ledger.writer import writing
+
+    by_seal = {calibration.seal: calibration for calibration in calibrations}
+    if not by_seal:
+        return 0
+    with writing() as writer:
+        runs = find_runs(names.PAPER_PREFIX, names.SEAL, sorted(by_seal))
+        for some in _batches(runs):
+            with writer.transaction():
+                for run in some:
+                    calibration = by_seal[run.tags[names.SEAL]]
+                    done = {names.CALIBRATION: calibration_digest(calibration)}
+                    if done.items() <= run.tags.items():
+                        continue
+                    writer.log_files(run, {CALIBRATION_FILE: calibration_text(calibration)})
+                    others = {name: value for name, value in run.metrics.items() if not is_calibration_metric(name)}
+                    writer.log(run, _changed(run, {**others, **_rates(calibration)}), {}, done, milliseconds(""))
+    return len(runs)
 
 
 def record_blocked(claim: Claim, paper: Paper) -> None:
@@ -182,6 +218,9 @@ def _record_attempt(
     done = {names.CONTENT: digest_of([to_json(attempt), tags])}
     if figure is not None:
         done[names.FIGURE] = text_digest(figure)
+    calibration = cached_or_none(attempt.sealed.digest)
+    if calibration is not None:
+        done[names.CALIBRATION] = calibration_digest(calibration)
     if run is not None and run.status == status and done.items() <= run.tags.items():
         return
     config = params(attempt.config, CONFIG_FILE)
@@ -190,13 +229,28 @@ def _record_attempt(
     else:
         there = writer.store.get_run(run.run_id).data.params  # MLflow refuses to change a param
         config = {name: value for name, value in config.items() if name not in there}
-        old = {name: "" for name in run.tags if name.startswith("repro.") and name not in (names.CONTENT, names.FIGURE)}
+        kept = (names.CONTENT, names.FIGURE, names.CALIBRATION)
+        old = {name: "" for name in run.tags if name.startswith("repro.") and name not in kept}
         done = {**old, **tags, **done}
     files = attempt_files(attempt, records)
-    writer.log_files(run, files if figure is None else {**files, FIGURE_FILE: figure})
+    if figure is not None:
+        files[FIGURE_FILE] = figure
+    metrics = attempt_metrics(attempt)
+    if calibration is not None:
+        files[CALIBRATION_FILE] = calibration_text(calibration)
+        metrics |= _rates(calibration)
+    else:
+        metrics |= {name: value for name, value in run.metrics.items() if is_calibration_metric(name)}
+    writer.log_files(run, files)
     writer.log_data(run, {name: sha256 for record in records for name, sha256 in record.data.items()})
-    writer.log(run, _changed(run, attempt_metrics(attempt)), config, done, milliseconds(""))
+    writer.log(run, _changed(run, metrics), config, done, milliseconds(""))
     writer.set_status(run, status, milliseconds(attempt.finished))
+
+
+def _rates(calibration: Calibration) -> dict[str, float]:
+    metrics = calibration_metrics(calibration)
+    safe = safe_names(metrics)
+    return {safe[name]: value for name, value in metrics.items()}
 
 
 def _changed(run: RunRow, metrics: Mapping[str, float]) -> list[Point]:

@@ -1,10 +1,11 @@
 """Everything the pages show, in one frozen object, and the pure questions they ask of it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from repro.schema.calibration import Calibration
 from repro.schema.claim import SCALES, Claim, Paper
 from repro.schema.study import Study
 from repro.schema.trial import TrialRecord
@@ -29,6 +30,8 @@ class Book:
     """Records of an attempt by its id; they are read only when a page shows them."""
     current_seals: Mapping[str, str]
     """The seal of every attempt as it would be made now, by `claim@protocol@scale-number`."""
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    """Error rates of protocols by the seal they were measured for."""
 
     def attempt(self, attempt_id: str) -> Attempt | None:
         """Return the attempt with this id, or None."""
@@ -138,6 +141,19 @@ def uncounted(book: Book) -> int:
     return sum(
         state_of(book, claim) == "not_run" and bool(attempts_of(book, claim.id)) for claim in book.claims.values()
     )
+
+
+def indicative(book: Book) -> int:
+    """Return how many claims are decided by nothing but attempts that were sealed as indicative."""
+    return sum(_only_indicative(book, claim) for claim in book.claims.values())
+
+
+def _only_indicative(book: Book, claim: Claim) -> bool:
+    state = state_of(book, claim)
+    deciding = [
+        s.attempt for s in standings(book, claim.id) if stands(book, s.attempt) and _outcome(s.attempt) == state
+    ]
+    return state in ("match", "mismatch") and all(attempt.sealed.indicative for attempt in deciding)
 
 
 def by_paper(book: Book) -> tuple[tuple[Paper, tuple[Claim, ...]], ...]:

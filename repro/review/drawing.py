@@ -8,6 +8,7 @@ import io
 import math
 import re
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
@@ -17,7 +18,8 @@ from repro.review.numbers import significant
 # Colours as drawn, and what they become where the reader prefers dark.
 _PAPER, _INK, _QUIET, _LINE, _BAND, _ROUNDING = "#fffffe", "#20242a", "#5f6773", "#b9bfc9", "#e6eef6", "#bdd3e8"
 _OUTCOME = {"match": "#0b6aa8", "mismatch": "#b3440c", "inconclusive": "#6b5a86"}
-_MARKER = {"match": "o", "mismatch": "s", "inconclusive": "D", "published": "|", "rival": "d"}
+_MARKER = {"match": "o", "mismatch": "s", "inconclusive": "D", "published": "|", "rival": "d", "combined": "D"}
+_LINE_STYLE: Mapping[str, Any] = {"bias": (0, (1, 1)), "prediction": (0, (4, 2))}
 _DARK = {
     _PAPER: "#1b1e23",
     _INK: "#e6e8eb",
@@ -47,7 +49,8 @@ class Row:
     right: str
     value: float | None
     kind: str
-    """`match`, `mismatch`, `inconclusive`, `published` or `rival`: the shape of the mark."""
+    """The shape of the mark: `match`, `mismatch`, `inconclusive`, `published`, `rival`, `combined`; without a mark of their
+    own `bias` (a dotted bar) and `prediction` (a dashed one)."""
     band: tuple[float, float]
     """What counts as a match; an end may be infinite."""
     low: float | None = None
@@ -70,6 +73,8 @@ class Picture:
     target: float
     axis: str
     log: bool = False
+    ends: tuple[float, float] | None = None
+    """Ends of the axis where the quantity itself has some; else they follow from what is marked."""
 
 
 def picture_size(picture: Picture, width: int) -> tuple[int, int]:
@@ -112,6 +117,8 @@ def draw(picture: Picture, width: int, title: str, description: str) -> str:
 
 def limits(picture: Picture) -> tuple[float, float]:
     """Return the ends of the axis: everything that is marked, save what lies so far off that it would flatten the rest."""
+    if picture.ends is not None:
+        return picture.ends
     scale, back = (math.log, math.exp) if picture.log else (float, float)
     usable = (lambda x: x > 0) if picture.log else math.isfinite
     target = scale(picture.target)
@@ -184,7 +191,7 @@ def _write_row(axes: Any, row: Row, index: int, width: int, picture: Picture) ->
 
 def _paint_row(axes: Any, row: Row, strip: float, picture: Picture) -> None:
     low, high = limits(picture)
-    color = _OUTCOME.get(row.kind, _INK if row.kind == "published" else _QUIET)
+    color = _OUTCOME.get(row.kind, _INK if row.kind in ("published", "combined") else _QUIET)
     top = math.floor(strip)
     axes.fill_between(_within(row.band, low, high), top, top + 1, facecolor=_BAND, linewidth=0, zorder=0)
     if row.rounding and row.rounding[0] < row.rounding[1]:
@@ -196,11 +203,18 @@ def _paint_row(axes: Any, row: Row, strip: float, picture: Picture) -> None:
         if low <= rival <= high:
             axes.plot([rival], [strip], "d", markersize=8, markerfacecolor=_PAPER, color=_QUIET, zorder=3)
     if row.low is not None and row.high is not None and row.low != row.high and not math.isnan(row.low + row.high):
-        axes.plot(_within((row.low, row.high), low, high), [strip] * 2, color=color, linewidth=2.4, zorder=3)
+        axes.plot(
+            _within((row.low, row.high), low, high),
+            [strip] * 2,
+            color=color,
+            linewidth=2.4,
+            linestyle=_LINE_STYLE.get(row.kind, "-"),
+            zorder=3,
+        )
         for end in (row.low, row.high):
             if low <= end <= high:
                 axes.plot([end] * 2, [strip - 0.14, strip + 0.14], color=color, linewidth=2.4, zorder=3)
-    if row.value is None or math.isnan(row.value) or row.kind == "published":
+    if row.value is None or math.isnan(row.value) or row.kind not in _MARKER or row.kind == "published":
         return
     beyond = "<" if row.value < low else ">" if row.value > high else None
     axes.plot(
@@ -222,9 +236,10 @@ def _within(ends: tuple[float, ...], low: float, high: float) -> list[float]:
 
 
 def _fitting(text: str, longest: int) -> str:
-    """Return text that XML can hold, on one line, shortened to what fits."""
+    """Return text that XML can hold, on one line; what does not fit loses its middle, for names often differ at their ends."""
     text = re.sub(r"[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", " ", text)
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    tail = (longest - 1) // 2
+    return text if len(text) <= longest else f"{text[: longest - 1 - tail].rstrip()}…{text[-tail:].lstrip()}"
 
 
 def _finished(drawn: str, title: str, description: str) -> str:

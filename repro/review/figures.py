@@ -9,8 +9,10 @@ from collections.abc import Callable
 
 from repro.review.book import decided_parts
 from repro.review.drawing import Picture, Row, draw, picture_size
+from repro.review.extras import bias_bar
+from repro.review.labels import pretty, telling
 from repro.review.numbers import like_interval, significant
-from repro.review.words import digits_beside, level, printed_text, reading, rule_text, symbol
+from repro.review.words import digits_beside, level, published_text, reading, rule_text, symbol
 from repro.schema.claim import Claim, Part
 from repro.schema.verdict import Attempt, PartVerdict
 
@@ -45,8 +47,18 @@ def figure_size(claim: Claim | None, attempt: Attempt, width: int = WIDE) -> tup
 def alt_text(claim: Claim | None, attempt: Attempt) -> str:
     """Return in one or two sentences a part, with its numbers, what the picture of a judged attempt shows."""
     parts = decided_parts(claim, attempt)
-    starts = {name: f"{name}: published" if len(parts) > 1 else "Published" for name in parts}
+    starts = {name: f"{pretty(name)}: published" if len(parts) > 1 else "Published" for name in parts}
     return " ".join(_sentence(starts[name], attempt.sealed.parts[name], part) for name, part in parts.items())
+
+
+def has_bias(attempt: Attempt) -> bool:
+    """Return whether the picture of an attempt shows the known bias of a method."""
+    return attempt.verdict is not None and any(map(bias_bar, attempt.verdict.parts.values()))
+
+
+def has_prediction(claim: Claim | None, attempt: Attempt) -> bool:
+    """Return whether the picture of an attempt shows where the original would land."""
+    return any(row.kind == "prediction" for row in _picture(claim, attempt).rows)
 
 
 def measured_text(part: Part, verdict: PartVerdict) -> str:
@@ -60,7 +72,8 @@ def measured_text(part: Part, verdict: PartVerdict) -> str:
 
 def _sentence(start: str, part: Part, verdict: PartVerdict) -> str:
     measured = "Nothing measured" if verdict.estimate.value is None else f"Measured {measured_text(part, verdict)}"
-    return f"{start} {printed_text(part.target)}; a match is {rule_text(part)}. {measured}: {verdict.outcome}."
+    told = f"{start} {published_text(part)}; a match is {rule_text(part)}. {measured}: {verdict.outcome}."
+    return " ".join([told, *(f"{row.left.strip().capitalize()}: {row.right}." for row in _beside(verdict, (0.0, 0.0)))])
 
 
 def _picture(claim: Claim | None, attempt: Attempt) -> Picture:
@@ -69,21 +82,28 @@ def _picture(claim: Claim | None, attempt: Attempt) -> Picture:
         raise ValueError(f"attempt {attempt.id} has no verdict to draw")
     if len(verdicts) == 1:
         ((name, verdict),) = verdicts.items()
-        low, high = _match_region(attempt.sealed.parts[name], verdict)
+        if attempt.sealed.parts[name].rule.kind == "trend":
+            return _trend(verdict)
+        low, high = match_region(attempt.sealed.parts[name], verdict)
         # A margin thinner than the digits of an axis is drawn as deviations too.
         if high - low == 0 or high - low > 1e-3 * abs(verdict.target):
             return _single(claim, attempt.sealed.parts[name], verdict)
-    rows = (_deviation_row(name, attempt.sealed.parts[name], verdict) for name, verdict in verdicts.items())
+    labels = telling([pretty(name) for name in verdicts], 28)
+    rows = [
+        row
+        for label, (name, verdict) in zip(labels, verdicts.items(), strict=True)
+        for row in _deviation_rows(label, attempt.sealed.parts[name], verdict)
+    ]
     return Picture(tuple(rows), target=0.0, axis="deviation from the published value, in units of the margin")
 
 
 def _single(claim: Claim | None, part: Part, verdict: PartVerdict) -> Picture:
     """Lay out one target in the units of its quantity: published, measured, then every rival."""
     target, printed = part.target, part.target.interval
-    band, rounding = _match_region(part, verdict), _rounding(part)
+    band, rounding = match_region(part, verdict), rounding_region(part)
     rows = [
         Row(
-            left=f"published {printed_text(target)}",
+            left=f"published {published_text(part)}",
             right=f"{printed.low} to {printed.high} ({significant(100 * printed.level)} %)" if printed else "",
             value=target.value,
             low=_number(printed.low) if printed else None,
@@ -103,29 +123,75 @@ def _single(claim: Claim | None, part: Part, verdict: PartVerdict) -> Picture:
             rounding=rounding,
         ),
     ]
+    rows += _beside(verdict, band)
     for rival, value in sorted(part.rule.rivals.items()):
-        rows.append(Row(left=f"rival: {rival}", right=value, value=_number(value), kind="rival", band=band))
-    unit = f" ({claim.quantity.unit})" if claim and claim.quantity.unit not in ("", "1") else ""
-    symbol_ = claim.quantity.symbol if claim else "value"
-    return Picture(tuple(rows), target.value, f"{symbol_}{unit}", log=verdict.scale == "log" and target.value > 0)
+        rows.append(Row(left=f"rival: {pretty(rival)}", right=value, value=_number(value), kind="rival", band=band))
+    return Picture(tuple(rows), target.value, axis_text(claim), log=verdict.scale == "log" and target.value > 0)
 
 
-def _deviation_row(name: str, part: Part, verdict: PartVerdict) -> Row:
-    """Lay out one of several targets: its deviation in units of its margin."""
+def _trend(verdict: PartVerdict) -> Picture:
+    """Lay out a trend: Kendall's τ between no trend and a perfect one, or of exact values the least favourable step."""
+    value, extras = verdict.estimate.value, {**verdict.estimate.extras, **verdict.extras}
+    if extras.get("trend_tau") is None:
+        steps = (_mark("no step", 0.0), _mark("measured", value, verdict.outcome))
+        return Picture(steps, 0.0, "least favourable step, positive the claimed way")
+    p = extras.get("trend_p")
+    shown = f"{significant(value, 3)}" + (f" (p = {significant(p, 2)})" if p is not None else "")
+    rows = (
+        _mark("no trend", 0.0),
+        _mark("measured", value, verdict.outcome, shown),
+        _mark("a perfect trend", 1.0, "rival"),
+    )
+    return Picture(rows, 0.0, "Kendall's τ, positive the claimed way", ends=(-1.1, 1.1))
+
+
+def _mark(left: str, value: float | None, kind: str = "published", right: str | None = None) -> Row:
+    return Row(left, significant(value) if right is None else right, value, kind, band=(0.0, 0.0))
+
+
+def axis_text(claim: Claim | None) -> str:
+    """Return symbol and unit of what a claim is about."""
+    if claim is None:
+        return "value"
+    unit = f" ({claim.quantity.unit})" if claim.quantity.unit not in ("", "1") else ""
+    return f"{claim.quantity.symbol}{unit}"
+
+
+def _beside(verdict: PartVerdict, band: tuple[float, float]) -> list[Row]:
+    """Lay out what decides nothing: the known bias of the method, and where the original would land once more."""
+    rows, value, bias = [], verdict.estimate.value, bias_bar(verdict)
+    if value is not None and bias:
+        text = f"± {significant(bias, 3)}"
+        rows.append(Row("known bias of the method", text, None, "bias", band, value - bias, value + bias))
+    low, high = verdict.extras.get("prediction_low"), verdict.extras.get("prediction_high")
+    if low is not None and high is not None:
+        _, start, end = like_interval(value, low, high)
+        rows.append(Row("the original, once more", f"{start} to {end} (95 %)", None, "prediction", band, low, high))
+    return rows
+
+
+def _deviation_rows(label: str, part: Part, verdict: PartVerdict) -> list[Row]:
+    """Lay out one of several targets: its deviation in units of its margin, and the known bias of its method."""
     place = _placing(part, verdict)
-    estimate, target = verdict.estimate.value, part.target
-    (low, high), rounding = _match_region(part, verdict), _rounding(part)
-    return Row(
-        left=f"{symbol(verdict.outcome)} {name}",
-        right=f"{printed_text(target)} → {_short(part, verdict).split(' (')[0]}",
+    estimate = verdict.estimate.value
+    (low, high), rounding = match_region(part, verdict), rounding_region(part)
+    band = place(low), place(high)
+    measured = Row(
+        left=f"{symbol(verdict.outcome)} {label}",
+        right=f"{published_text(part)} → {_short(part, verdict).split(' (')[0]}",
         value=None if estimate is None else place(estimate),
         low=None if verdict.low is None else place(verdict.low),
         high=None if verdict.high is None else place(verdict.high),
         kind=verdict.outcome,
-        band=(place(low), place(high)),
+        band=band,
         rounding=None if rounding is None else (place(rounding[0]), place(rounding[1])),
         rivals=tuple(place(_number(value)) for value in part.rule.rivals.values()),
     )
+    bias = bias_bar(verdict)
+    if estimate is None or not bias:
+        return [measured]
+    ends = place(estimate - bias), place(estimate + bias)
+    return [measured, Row("  known bias of the method", f"± {significant(bias, 3)}", None, "bias", band, *ends)]
 
 
 def _placing(part: Part, verdict: PartVerdict) -> Callable[[float], float]:
@@ -146,7 +212,7 @@ def _log_ratio(x: float, target: float) -> float:
     return math.log(x / target) if x / target > 0 else -math.inf
 
 
-def _match_region(part: Part, verdict: PartVerdict) -> tuple[float, float]:
+def match_region(part: Part, verdict: PartVerdict) -> tuple[float, float]:
     """Return the values that count as a match, in the units of the quantity; infinite where a side is open."""
     target, margin = part.target.value, verdict.margin or 0.0
     if part.rule.kind == "rounds_to":
@@ -155,14 +221,17 @@ def _match_region(part: Part, verdict: PartVerdict) -> tuple[float, float]:
         low, high = target * math.exp(-margin), target * math.exp(margin)
     else:
         low, high = target - margin, target + margin
-    if part.rule.kind in ("at_least", "ordering"):
+    if part.rule.kind == "reference_convergence":
+        least, mean = verdict.extras.get("rcp_min_epochs"), verdict.extras.get("rcp_mean")
+        return (least / mean if least and mean else low), math.inf
+    if part.rule.kind in ("at_least", "ordering", "trend"):
         return low, math.inf
     return (-math.inf, high) if part.rule.kind == "at_most" else (low, high)
 
 
-def _rounding(part: Part) -> tuple[float, float] | None:
+def rounding_region(part: Part) -> tuple[float, float] | None:
     """Return the values that would print as the target does, where the rule allows for that beside a margin."""
-    if part.rule.kind in ("exact", "ordering", "rounds_to"):
+    if part.rule.kind in ("exact", "ordering", "trend", "rounds_to"):
         return None
     return part.target.value - part.target.half_width, part.target.value + part.target.half_width
 

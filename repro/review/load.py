@@ -18,7 +18,7 @@ def open_book() -> Book:
     # Late: pages.py and figures.py are imported where neither a catalogue nor a ledger is needed.
     from repro.catalog.index import load_index
     from repro.catalog.load import load_claim, load_papers, load_studies
-    from repro.ledger.read import load_attempts, load_trials
+    from repro.ledger.read import calibrations, load_attempts, load_trials
 
     return Book(
         # One claim that cannot be read must not hide the others; `repro list` names it.
@@ -29,6 +29,7 @@ def open_book() -> Book:
         # The page of a claim, the page of an attempt and its table show the same trials.
         trials=lru_cache(maxsize=32)(load_trials),
         current_seals=current_seals(),
+        calibrations=calibrations(),
     )
 
 

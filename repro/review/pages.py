@@ -11,15 +11,15 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
 
 from repro.review import book as questions
-from repro.review import figures, numbers, words
+from repro.review import combined, extras, figures, forest, markup, numbers, odds, rates, trust, words
 from repro.review.book import Book
-from repro.schema.claim import SCALES, TERMS, Claim, Paper, Part, Protocol
+from repro.review.labels import part_label, pretty
+from repro.schema.claim import SCALES, TERMS, Claim, Paper, Protocol
 from repro.schema.errors import ReproError, StoreError, nearest
 from repro.schema.trial import TrialRecord
-from repro.schema.verdict import Attempt, PartVerdict
+from repro.schema.verdict import Attempt
 
 HERE = Path(__file__).parent
 TRIALS_ON_CLAIM_PAGE = 12
@@ -41,16 +41,33 @@ def overview_page(book: Book, live: bool = False) -> str:
     return _render("overview.html", "index.html", live, book=book)
 
 
-def claim_page(book: Book, claim_id: str, live: bool = False) -> str:
+def forest_address(claim_id: str, number: int, suffix: str = ".svg") -> str:
+    """Return where the plot of the attempts at one part of a claim stands."""
+    return f"claim/{_safe(claim_id)}.together-{number}{suffix}"
+
+
+def claim_page(book: Book, claim_id: str, live: bool = False, prior: str | None = None) -> str:
     """Return the page of one claim with every attempt at it.
+
+    Args:
+        book: what the pages show.
+        claim_id: which claim.
+        live: whether a server answers: the page then asks for the reader's prior.
+        prior: what the reader typed as a prior, if anything; what is no probability is refused on the page.
 
     Raises:
         StoreError: if there is no such claim.
     """
     if claim_id not in book.claims:
         raise StoreError(f"There is no claim '{claim_id}'.{nearest(claim_id, book.claims)}")
-    claim = book.claims[claim_id]
-    return _render("claim.html", claim_address(claim_id), live, book=book, claim=claim)
+    chosen, refused = None, ""
+    if prior is not None:
+        try:
+            chosen = odds.read_prior(prior)
+        except odds.PriorError as error:
+            refused = str(error)
+    things = {"book": book, "claim": book.claims[claim_id], "prior": chosen, "refused": refused}
+    return _render("claim.html", claim_address(claim_id), live, **things)
 
 
 def attempt_page(book: Book, attempt_id: str, live: bool = False) -> str:
@@ -131,24 +148,36 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=_number,
+        number=markup.number,
         when=numbers.when,
         duration=numbers.duration,
         json=_json,
         first_line=_first_line,
         anchor=_anchor,
-        soft=_soft,
+        soft=markup.soft,
+        pretty=pretty,
     )
     environment.globals.update(
         q=questions,
         w=words,
         figures=figures,
+        forest=forest,
+        combined=combined,
+        extras=extras,
+        rates=rates,
+        odds=odds,
+        trust=trust,
+        label=part_label,
+        ends=markup.ends,
+        span=markup.span,
+        forest_address=forest_address,
+        figures_of=_figures_of,
         TERMS=TERMS,
         claim_address=claim_address,
         attempt_address=attempt_address,
         paper_links=paper_links,
         citation=citation,
-        measured=_measured,
+        measured=markup.measured,
         trials_of=_trials_of,
         measurements=_measurements,
         machines=_machines,
@@ -185,26 +214,10 @@ def paper_links(paper: Paper) -> list[tuple[str, str]]:
     return links
 
 
-def _number(value: float | None, digits: int = 4) -> Markup:
-    """Return a rounded number that carries all its digits along."""
-    return _carrying(numbers.significant(value, digits), value)
-
-
-def _measured(part: PartVerdict, sealed: Part) -> Markup:
-    """Return the estimate of a part, with as many decimals as its interval deserves, then the interval."""
-    digits = words.digits_beside(sealed.target)
-    value, low, high = numbers.like_interval(part.estimate.value, part.low, part.high, digits)
-    shown = _carrying(value, part.estimate.value)
-    if part.low is None or part.high is None or part.low == part.high:
-        return shown
-    ends = Markup('<span class="interval">({} to {}, {})</span>')
-    return shown + " " + ends.format(_carrying(low, part.low), _carrying(high, part.high), words.level(part))
-
-
-def _carrying(text: str, value: float | None) -> Markup:
-    if value is None:
-        return Markup("{}").format(text)
-    return Markup('<data value="{0}" title="{0}">{1}</data>').format(repr(float(value)), text)
+def _figures_of(attempt: Attempt) -> list[tuple[str, str, float | None]]:
+    """Return part, name and value of every figure of the estimator that stands nowhere else."""
+    parts = attempt.verdict.parts if attempt.verdict else {}
+    return [(name, what, value) for name, part in parts.items() for what, value in extras.other_figures(part).items()]
 
 
 def _anchor(name: str) -> str:
@@ -217,11 +230,6 @@ def _scales_of(book: Book, protocol: Protocol) -> list[str]:
     study = book.studies.get(protocol.study)
     known = set(study.scales) if study else set(protocol.decisive)
     return [scale for scale in SCALES if scale in known]
-
-
-def _soft(name: str) -> Markup:
-    """Return a name that may be broken after its underscores and slashes."""
-    return Markup(re.sub("([_/])", r"\1<wbr>", str(escape(name))))
 
 
 def _json(value: Any) -> str:

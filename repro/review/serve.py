@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from repro.review.book import Book
 from repro.review.load import open_book
 from repro.review.pages import error_page
 from repro.review.site import site
@@ -38,7 +39,7 @@ _TYPES = {
 }
 _POLICY = (
     "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 # A picture that is opened by itself may style itself and do nothing else.
 _PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
@@ -67,7 +68,7 @@ def create_app_with_login() -> Any:
 
 def _pages() -> Any:
     """Return the pages as a blueprint; it reads the store that the server was started with."""
-    from flask import Blueprint, Response
+    from flask import Blueprint, Response, request
     from mlflow.server.constants import BACKEND_STORE_URI_ENV_VAR
     from mlflow.server.handlers import _add_static_prefix
 
@@ -80,7 +81,7 @@ def _pages() -> Any:
     @pages.get("/<path:address>")
     def page(address: str = "index.html") -> Response:
         try:
-            paths = shelf.paths()
+            paths = shelf.paths(request.args.get("prior"))
             if address in paths:
                 return answer(paths[address](), Path(address).suffix)
             text, status = f"There is no page '{address}'.{nearest(address, paths)}", 404
@@ -99,19 +100,22 @@ def _pages() -> Any:
 
 
 class _Shelf:
-    """The paths of the site, read again when they are older than `FRESH_S`."""
+    """The paths of the site, of a book that is read again when it is older than `FRESH_S`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._book: Book | None = None
         self._paths: Mapping[str, Callable[[], str]] = {}
-        self._read = -FRESH_S
+        self._read = 0.0
 
-    def paths(self) -> Mapping[str, Callable[[], str]]:
+    def paths(self, prior: str | None = None) -> Mapping[str, Callable[[], str]]:
+        """Return the paths, for a reader who typed a prior with what it becomes."""
         with self._lock:
-            if time.monotonic() - self._read >= FRESH_S:
-                self._paths = site(open_book(), live=True)
+            if self._book is None or time.monotonic() - self._read >= FRESH_S:
+                self._book = open_book()
+                self._paths = site(self._book, live=True)
                 self._read = time.monotonic()
-            return self._paths
+            return self._paths if prior is None else site(self._book, live=True, prior=prior)
 
 
 def serve(host: str = "127.0.0.1", port: int = 5000, say: Callable[[str], None] = print) -> int:

@@ -7,38 +7,45 @@ from functools import partial
 from pathlib import Path
 
 from repro.review.book import Book
+from repro.review.combined import together
 from repro.review.figures import NARROW, WIDE, interval_figure
+from repro.review.forest import forest_figure
 from repro.review.pages import (
     HERE,
     attempt_address,
     attempt_page,
     claim_address,
     claim_page,
+    forest_address,
     overview_page,
     trials_csv,
 )
 from repro.schema.errors import StoreError
 
 
-def site(book: Book, live: bool = False) -> Mapping[str, Callable[[], str]]:
+def site(book: Book, live: bool = False, prior: str | None = None) -> Mapping[str, Callable[[], str]]:
     """Return every path of the site, relative to its root, with the function that makes its text.
 
     Args:
         book: what the pages show.
         live: whether MLflow answers on the same server, one level above the site.
+        prior: what a reader typed as a prior for a claim, if anything.
     """
     paths: dict[str, Callable[[], str]] = {"index.html": partial(overview_page, book, live)}
     for file in sorted((HERE / "static").iterdir()):
         paths[f"static/{file.name}"] = partial(file.read_text, "utf-8")
-    for claim_id in book.claims:
-        paths[claim_address(claim_id)] = partial(claim_page, book, claim_id, live)
+    for claim_id, claim in book.claims.items():
+        paths[claim_address(claim_id)] = partial(claim_page, book, claim_id, live, prior)
+        for number, found in enumerate(together(book, claim), start=1):
+            paths[forest_address(claim_id, number)] = partial(forest_figure, claim, found, WIDE)
+            paths[forest_address(claim_id, number, ".narrow.svg")] = partial(forest_figure, claim, found, NARROW)
     for attempt in book.attempts:
         paths[attempt_address(attempt.id)] = partial(attempt_page, book, attempt.id, live)
         paths[attempt_address(attempt.id, ".csv")] = partial(trials_csv, book, attempt.id)
         if attempt.verdict is not None:
-            claim = book.claims.get(attempt.claim)
-            paths[attempt_address(attempt.id, ".svg")] = partial(interval_figure, claim, attempt, WIDE)
-            paths[attempt_address(attempt.id, ".narrow.svg")] = partial(interval_figure, claim, attempt, NARROW)
+            of = book.claims.get(attempt.claim)
+            paths[attempt_address(attempt.id, ".svg")] = partial(interval_figure, of, attempt, WIDE)
+            paths[attempt_address(attempt.id, ".narrow.svg")] = partial(interval_figure, of, attempt, NARROW)
     return paths
 
 

@@ -32,7 +32,7 @@ REASONS: Mapping[str, str] = {
     "diverged": "a trial diverged",
     "no_estimate": "the estimator found no value",
     "not_deterministic": "runs that must agree did not",
-    "not_decisive_scale": "indicative only, this scale does not decide",
+    "not_decisive_scale": "this scale does not decide",
     "control_inconclusive": "a control stayed undecided",
     "control_did_not_fail": "a control that must fail did not",
 }
@@ -48,6 +48,8 @@ VALIDITY: Mapping[str, str] = {
 """What it means that an attempt is not current."""
 
 EXPLORATORY = "sealed settings were changed by hand; not citable"
+
+INDICATIVE = "sealed although its plan could hardly decide; whatever comes out is a hint"
 
 MISSED: Mapping[str, str] = {
     "reproduction": "not reproduced",
@@ -83,7 +85,12 @@ EXPECTATIONS: Mapping[str, str] = {
 FLAGS: Mapping[str, str] = {
     "target_spread_unknown": "near the printed value: how far the paper's own runs spread is unknown",
     "borrowed_spread": "the paper ran once; our own spread stands in for its",
-    "skew_guard": "the interval is widened, because a few runs cannot show whether their noise is skewed",
+    "skew_guard": "the interval is widened, because a few runs cannot show whether their noise is skewed; more runs narrow it",
+    "heavy_tailed": "a few runs lie far from the rest, which bends a mean and its interval; look at the trials, then "
+    "run more seeds, or seal a new attempt on logs if the quantity is positive",
+    "multimodal": "the runs fall into separate groups, and their mean describes neither; look for what sets the groups "
+    "apart in the trials, and test each by itself",
+    "interpolated": "no reference ran at this batch size; its mean is interpolated between the neighbouring ones",
     "no_spread": "all runs gave the same value, so their noise cannot be estimated",
     "ranked": "a run diverged, so signed ranks decide instead of values",
     "no_control": "the protocol has no control, so it could not have failed",
@@ -115,8 +122,13 @@ def reading(attempt: Attempt) -> str:
     """Return how the verdict of an attempt reads to people.
 
     A match reads by its kind, below the paper's scale "at reduced scale" with the ratio of compute; a mismatch below
-    it is "not replicated at this scale", for the paper may still be right at its own.
+    it is "not replicated at this scale", for the paper may still be right at its own. An attempt sealed as indicative
+    says so wherever it is read.
     """
+    return _reading(attempt) + (" (indicative)" if attempt.sealed.indicative else "")
+
+
+def _reading(attempt: Attempt) -> str:
     if attempt.verdict is None or attempt.execution != "completed":
         return {"planned": "sealed, not run yet", "running": "running", "failed": "did not run to its end"}.get(
             attempt.execution, word(attempt.execution)
@@ -146,6 +158,14 @@ def why(decision: Verdict | PartVerdict) -> str:
     return text
 
 
+def look(attempt: Attempt) -> str:
+    """Return at which of the looks that were sealed the verdict came; empty where one look was sealed."""
+    if attempt.verdict is None or attempt.sealed.looks <= 1:
+        return ""
+    decided = "undecided after" if attempt.verdict.outcome == "inconclusive" else "decided at"
+    return f"{decided} look {attempt.verdict.look} of {attempt.sealed.looks}"
+
+
 def control_status(control: ControlVerdict) -> tuple[str, str]:
     """Return sign and words for whether a control failed, as it must."""
     return {True: ("✓", "failed, as it must"), False: ("✗", "did not fail"), None: ("?", "undecided")}[control.failed]
@@ -171,6 +191,8 @@ def rule_text(part: Part) -> str:
         "at_least": f"at least {printed}{allowance}",
         "at_most": f"at most {printed}{allowance}",
         "ordering": f"the ordering holds in runs paired by seed{allowance}",
+        "trend": f"from level to level the value moves the claimed way{allowance}",
+        "reference_convergence": f"no faster than the reference runs allow{allowance}",
         "exact": f"equal to {printed}{allowance}",
         "rounds_to": f"rounds to {printed}{allowance}",
     }[part.rule.kind]
@@ -187,6 +209,14 @@ def printed_text(target: Target) -> str:
     return f"about {target.printed}" if target.approximate else target.printed
 
 
+def published_text(part: Part) -> str:
+    """Return what was published for a part: the printed value; of an order or a trend there is none, only its direction."""
+    orders = {"ordering": "an order", "trend": "a trend"}
+    if part.rule.kind in orders and part.target.value == 0:
+        return orders[part.rule.kind]
+    return printed_text(part.target)
+
+
 def digits_beside(target: Target) -> int:
     """Return how many significant digits show whether a value meets a printed one: one more than printed, 4 to 10."""
     return min(max(4, len(Decimal(target.printed).as_tuple().digits) + 1), 10)
@@ -195,29 +225,6 @@ def digits_beside(target: Target) -> int:
 def flag_text(flag: str) -> str:
     """Return a flag of an estimate or verdict in words."""
     return FLAGS.get(flag, flag.replace("_", " "))
-
-
-def extra_lines(extras: Mapping[str, float | None]) -> tuple[str, ...]:
-    """Return what is reported beside a verdict, in words."""
-    lines = []
-    low, high = extras.get("prediction_low"), extras.get("prediction_high")
-    if low is not None and high is not None:
-        lines.append(
-            f"the original, measured once more, would land in {significant(low)} to {significant(high)} (95 %)"
-        )
-    for name, value in extras.items():
-        kind, _, rival = name.partition(".")
-        if kind == "rival_distance" and value is not None:
-            excluded = extras.get(f"rival_excluded.{rival}")
-            where = (
-                {1.0: ", outside the interval", 0.0: ", inside the interval"}.get(excluded, "")
-                if excluded is not None
-                else ""
-            )
-            lines.append(f"rival {rival}: {significant(abs(value), 3)} away{where}")
-    if extras.get("sign_flip_p") is not None:
-        lines.append(f"exact sign-flip p = {significant(extras['sign_flip_p'], 2)}")
-    return tuple(lines)
 
 
 def sample(estimate: Estimate, dof: float | None) -> str:

@@ -21,6 +21,8 @@ class Scenario:
     match: int
     mismatch: int
     inconclusive: int
+    parts: tuple[str, ...] = ()
+    """The parts that were false; all others were true."""
 
     def __post_init__(self) -> None:
         if self.match + self.mismatch + self.inconclusive != self.draws:
@@ -49,4 +51,6 @@ class Calibration:
     unit: str
     seed: int
     note: str = ""
+    sources: str = ""
+    """Digest of the simulator and of the code that judges: with others the rates may be others."""
     version: int = CALIBRATION_VERSION

@@ -18,3 +18,8 @@ def current_seals_file() -> Path:
     """Return the file that holds the seal of every attempt as it would be made now, by
     `claim@protocol@scale-number`."""
     return home_dir() / "current_seals.json"
+
+
+def calibrations_dir() -> Path:
+    """Return the directory of calibrations, one JSON file a seal."""
+    return home_dir() / "calibrations"

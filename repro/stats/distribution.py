@@ -1,5 +1,6 @@
 """What a sample says about the shape of its noise; only with enough units is anything said."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,9 @@ EXPONENTIAL_SKEWNESS = 3.6
 """Sample skewness that at most one sample in a hundred of exponential noise exceeds."""
 
 CLUSTER_TEST_UNITS = 10
+
+UNEQUAL_LEVEL = 0.05
+"""Each way, at which the variances of two arms are said to differ."""
 
 
 def visibly_skewed(units: ArrayLike) -> NDArray[np.bool_]:
@@ -53,3 +57,14 @@ def multimodal(units: Sequence[float]) -> bool:
     gap = sums[left - 1] / left - (sums[-1] - sums[left - 1]) / (n - left)
     explained = (left * (n - left) / n * gap**2).max() / total
     return bool(explained > 0.75 + 0.65 / np.sqrt(n))
+
+
+def unequal_arms(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Say whether one arm scatters visibly more than the other, by the ratio of variances (F test, one run in ten by chance).
+
+    The difference of two arms with the same noise is symmetric whatever that noise is; if one arm is quiet, the
+    difference is as skewed as the other arm, and a plain t interval errs as for a mean.
+    """
+    variances = sorted(float(np.var(arm, ddof=1)) for arm in (a, b))
+    limit = float(stats.f.ppf(1 - UNEQUAL_LEVEL, len(a) - 1, len(b) - 1)) if min(len(a), len(b)) > 1 else math.inf
+    return variances[1] > limit * variances[0] if math.isfinite(limit) else False

@@ -11,7 +11,7 @@ from repro.stats.estimator import estimator
 __all__ = ["worst_over_seeds"]
 
 
-@estimator(unit="seed")
+@estimator(unit="seed", simulator="repro.stats.simulators.exact.shift_worst")
 def worst_over_seeds(records: Sequence[TrialRecord], *, columns: Sequence[str]) -> dict[str, Estimate]:
     """Return the largest value of each column over the seeds, one part a column.
 

@@ -67,7 +67,7 @@ def weighted_line(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) 
     )
 
 
-@estimator(unit="length")
+@estimator(unit="length", simulator="repro.stats.simulators.slope.tilt")
 def log_log_slope(records: Sequence[TrialRecord], *, x: str, y: str, octaves: float = 3.0) -> Estimate:
     """Return the exponent p of y ∝ x^p over the top octaves of x: the slope of ln y on ln x.
 

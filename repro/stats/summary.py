@@ -11,7 +11,7 @@ from repro.schema.canonical import canonical_json
 from repro.schema.errors import EstimateError, nearest
 from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Estimate
-from repro.stats.distribution import heavy_tailed, multimodal
+from repro.stats.distribution import heavy_tailed, multimodal, unequal_arms
 from repro.stats.estimator import estimator
 from repro.stats.signflip import signed_ranks
 
@@ -59,7 +59,7 @@ def cell_of(record: TrialRecord) -> str:
     return canonical_json({name: value for name, value in record.config.items() if name != "seed"})
 
 
-@estimator(unit="none")
+@estimator(unit="none", simulator="repro.stats.simulators.exact.shift_value")
 def measured_value(records: Sequence[TrialRecord], *, column: str) -> Estimate:
     """Return one measurement of a deterministic study that has one cell with one row.
 
@@ -73,7 +73,7 @@ def measured_value(records: Sequence[TrialRecord], *, column: str) -> Estimate:
     return _exact_estimates(records, [column])[column]
 
 
-@estimator(unit="none")
+@estimator(unit="none", simulator="repro.stats.simulators.exact.shift_parts")
 def measured_parts(records: Sequence[TrialRecord]) -> dict[str, Estimate]:
     """Return every measurement of a deterministic study that has one cell with one row, each as a part of its name.
 
@@ -83,7 +83,7 @@ def measured_parts(records: Sequence[TrialRecord]) -> dict[str, Estimate]:
     return _exact_estimates(records, None)
 
 
-@estimator(unit="seed")
+@estimator(unit="seed", simulator="repro.stats.simulators.means.runs")
 def mean_over_seeds(
     records: Sequence[TrialRecord], *, column: str, noise: Literal["skewed", "symmetric", "lognormal"] = "skewed"
 ) -> Estimate:
@@ -144,7 +144,7 @@ def mean_over_seeds(
     )
 
 
-@estimator(unit="seed")
+@estimator(unit="seed", simulator="repro.stats.simulators.means.pairs")
 def paired_difference(
     records: Sequence[TrialRecord], *, column: str, by: str, better: Any, worse: Any, lower_is_better: bool = True
 ) -> Estimate:
@@ -153,6 +153,9 @@ def paired_difference(
     A diverged trial ranks last: the pair's difference is then infinite in favour of the other arm, 0 if both diverged.
     Infinite differences have no mean: the units become signed ranks (flag `ranked`), the value the median difference
     (None if that is infinite), and the rule decides by the exact sign-flip test on the ranks.
+
+    Arms that share their noise give symmetric differences, for which t holds. Where one arm scatters visibly less (flag
+    `unequal_arms`), the interval is widened as for a mean of skewed noise.
 
     Args:
         records: one trial of each arm for each replicate.
@@ -197,7 +200,13 @@ def paired_difference(
             note=f"Of {n} pairs, {diverged[0]} diverged in the better arm and {diverged[1]} in the other; units are signed ranks.",
         )
     sd = _spread(differences)
-    flags = ("heavy_tailed",) if heavy_tailed(differences, symmetric=True) else ()
+    flags = ["no_spread"] if sd is None and n > 1 else []
+    if heavy_tailed(differences, symmetric=True):
+        flags.append("heavy_tailed")
+    if multimodal(differences):
+        flags.append("multimodal")
+    if sd is not None and unequal_arms(*zip(*pairs, strict=True)):
+        flags += ["unequal_arms", "skew_guard"]
     return Estimate(
         value=float(np.mean(differences)),
         se=None if sd is None else sd / math.sqrt(n),
@@ -206,7 +215,7 @@ def paired_difference(
         unit="seed",
         units=tuple(differences),
         spread=sd,
-        flags=("no_spread",) if sd is None and n > 1 else flags,
+        flags=tuple(flags),
         extras=extras,
     )
 

@@ -42,6 +42,7 @@ GOOD = CLAIM.format(name="toy/mean", printed="1.0")
         (", column: x", "", ["lacks the argument 'column'"]),
         ("column: x", "column: {_target_: os.system}", ["_target_", "refused"]),
         ("A quarter is what matters here.", "'${oc.env:HOME}'", ["interpolation", "rule.because"]),
+        ("column: x", "column: .inf", ["estimator.column' is inf", "JSON cannot say"]),
         ('"1.0"', "1.0", ["in quotes", "value.printed"]),
         ("paper: toy", "paper: toi", ["'toi'", "Did you mean 'toy'"]),
         ("effect: 0.0", "efect: 0.0", ["'efect'", "Did you mean 'effect'"]),

@@ -46,6 +46,7 @@ def test_the_demo_judges_real_claims_without_a_network_and_again_without_running
         "? inconclusive",
         "not run, for want of",
         "blocked: mckinney/headline",
+        "Would they notice, were the claims false?",
         "pages/index.html",
     ):
         assert words in done.stdout

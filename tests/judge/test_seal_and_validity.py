@@ -24,7 +24,7 @@ def make_claim(part=None) -> Claim:
     return Claim("paper/claim", "paper", "It holds.", "Table 1", Quantity("a"), {"value": part}, {"retrain": protocol})
 
 
-def make_seal(claim=None, protocol="retrain", **changed):
+def make_seal(claim=None, protocol="retrain", scale="gpu", **changed):
     given = {
         "arms": ARMS,
         "replicates": (0, 1),
@@ -32,8 +32,9 @@ def make_seal(claim=None, protocol="retrain", **changed):
         "estimator_sources": "e" * 64,
         "resampling_unit": "seed",
     }
-    study = Study("topic/study", "experiments.topic.study", {"gpu": ScaleDelta()}, deterministic=True)
-    return seal(claim or make_claim(), protocol, "gpu", study, **(given | changed))
+    scales = {"gpu": ScaleDelta(), "smoke": ScaleDelta()}
+    study = Study("topic/study", "experiments.topic.study", scales, deterministic=True)
+    return seal(claim or make_claim(), protocol, scale, study, **(given | changed))
 
 
 def test_the_seal_holds_everything_that_decides():
@@ -61,6 +62,7 @@ def test_the_seal_holds_everything_that_decides():
         {"max_replicates": 3},
         {"estimator_sources": "f" * 64},
         {"resampling_unit": "budget"},
+        {"indicative": True},
         {"claim": make_claim(make_part(absolute=0.2))},
         {"claim": make_claim(make_part(printed="0.50", absolute=0.1))},
     ],
@@ -84,6 +86,16 @@ def test_changing_anything_breaks_the_seal(changed):
 def test_what_the_rule_cannot_decide_is_not_sealed(part, message):
     with pytest.raises(ConfigError, match=f"paper/claim, part 'value'.*{message}"):
         make_seal(make_claim(part))
+
+
+def test_looks_are_sealed_only_where_one_could_decide():
+    assert make_seal().looks == 2
+    assert make_seal(scale="smoke").looks == 1
+
+
+def test_an_indicative_seal_says_so_for_ever():
+    assert make_seal().indicative is False
+    assert make_seal(indicative=True).indicative is True
 
 
 def test_unknown_protocols_and_empty_arms_are_refused():

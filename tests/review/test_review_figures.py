@@ -189,3 +189,69 @@ def test_what_lies_far_off_does_not_flatten_the_rest_and_is_an_arrow(tmp_path: P
     assert limits(picture)[1] < 30
     drawn = interval_figure(EXPONENT, far)
     assert "500.0 (90 %: 499.0 to 501.0)" in drawn
+
+
+def test_a_trend_is_drawn_between_none_and_a_perfect_one() -> None:
+    extras = {"trend_tau": 0.62, "trend_p": 0.0031}
+    tried = judged(Rule("trend"), "0", "match", 0.62, low=None, high=None, extras=extras, margin=None)
+    picture = _picture(EXPONENT, tried)
+    assert [(row.left, row.value) for row in picture.rows] == [
+        ("no trend", 0.0),
+        ("measured", 0.62),
+        ("a perfect trend", 1.0),
+    ]
+    assert picture.rows[1].right == "0.62 (p = 0.0031)"
+    assert limits(picture) == (-1.1, 1.1)
+    assert alt_text(EXPONENT, tried).startswith("Published a trend; a match is from level to level")
+    ElementTree.fromstring(interval_figure(EXPONENT, tried))
+
+
+def test_an_exact_trend_is_drawn_by_its_least_favourable_step() -> None:
+    tried = judged(
+        Rule("trend"), "0", "mismatch", -0.004, low=None, high=None, extras={"trend_reversals": 1.0}, margin=None
+    )
+    picture = _picture(EXPONENT, tried)
+    assert [row.value for row in picture.rows] == [0.0, -0.004]
+    low, high = limits(picture)
+    assert low < -0.004 < 0 < high
+
+
+def test_a_known_bias_is_a_row_of_its_own_also_among_several_parts() -> None:
+    rule = Rule("equivalence", Margin(absolute=0.1), "x")
+    claim = replace(EXPONENT, parts={"a": part("0.5", rule), "b_of_tokens": part("0.5", rule)})
+    parts = {
+        "a": part_verdict(0.5, "match", 0.52, 0.01, margin=0.1, extras={"bias_bar": 0.05}),
+        "b_of_tokens": part_verdict(0.5, "match", 0.48, 0.01, margin=0.1),
+    }
+    rows = _picture(claim, attempt(claim, "retrain", "cpu", verdict(parts, "match"))).rows
+    assert [row.kind for row in rows] == ["match", "bias", "match"]
+    assert (rows[1].low, rows[1].high) == pytest.approx((-0.3, 0.7))
+    assert rows[2].left == "✓ b of tokens"
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_thirty_parts_with_long_names_and_huge_values_are_drawn(width: int) -> None:
+    rule = Rule("equivalence", Margin(factor=1.3), "x")
+    names = [f"tokens_of_the_model_that_is_called_number_{i}_in_the_table_of_the_appendix" for i in range(30)]
+    claim = replace(EXPONENT, parts={name: part("5.76e23", rule) for name in names})
+    parts = {
+        name: part_verdict(5.76e23, "match", 5.8e23, margin=0.26, low=5.8e23, high=5.8e23, scale="log", deviation=0.007)
+        for name in names
+    }
+    root = ElementTree.fromstring(
+        interval_figure(claim, attempt(claim, "retrain", "cpu", verdict(parts, "match")), width)
+    )
+    texts = ["".join(node.itertext()) for node in root.iter(f"{SVG}text")]
+    shown = [text for text in texts if text.startswith("✓")]
+    assert len(shown) == len(set(shown)) == 30 or width == NARROW
+    assert sum("5.76e23 → 5.8×10²³" in text for text in texts) == 30
+
+
+def test_a_reference_is_drawn_with_what_it_allows() -> None:
+    rule = Rule("reference_convergence", Margin(factor=1.1), "x")
+    extras = {"rcp_mean": 4.0, "rcp_min_epochs": 3.8, "rcp_p": 0.4}
+    tried = judged(rule, "1", "match", 1.02, 0.03, scale="log", margin=0.0953, deviation=0.0198, extras=extras)
+    picture = _picture(EXPONENT, tried)
+    assert picture.rows[1].band == pytest.approx((0.95, math.inf))
+    assert "no faster than the reference runs allow" in alt_text(EXPONENT, tried)
+    ElementTree.fromstring(interval_figure(EXPONENT, tried))

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from trust_book import trust_book
 
 from repro.review import serve as served
 from repro.review.book import Book
@@ -82,6 +83,19 @@ def test_a_book_that_cannot_be_read_is_one_clear_sentence(client: FlaskClient, m
     answer = client.get("/repro/")
     assert answer.status_code == 500
     assert "The ledger &lt;here&gt; cannot be read." in answer.text
+
+
+def test_a_reader_types_a_prior(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served, "open_book", trust_book)
+    address = "/repro/claim/widgets/slope.html"
+    assert '30 % <span class="flag">yours</span>' in client.get(f"{address}?prior=0.3").text
+    assert "yours" not in client.get(address).text
+    refused = client.get(f"{address}?prior=<script>alert(1)</script>")
+    assert refused.status_code == 200
+    assert "&#39;&lt;script&gt;alert(1)&lt;/script&gt;&#39;" in refused.text
+    assert "<script>alert" not in refused.text
+    assert "form-action 'self'" in refused.headers["Content-Security-Policy"]
+    assert client.get("/repro/claim/widgets/slope.together-1.svg?prior=0.3").mimetype == "image/svg+xml"
 
 
 def test_a_page_and_its_pictures_share_one_reading(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,24 @@ from dataclasses import replace
 from typing import get_args
 
 import pytest
-from review_book import EXPONENT, attempt, part_verdict, verdict
+from review_book import EXPONENT, attempt, part, part_verdict, verdict
 
 from repro.review import words as w
-from repro.schema.claim import FULFILLED, SCALES, Basis, Expectation, Interval, Kind, Margin, Part, Rule, Source, Target
-from repro.schema.verdict import ControlVerdict, Estimate, Execution, Outcome, Reason, Validity
+from repro.schema.claim import (
+    FULFILLED,
+    SCALES,
+    Basis,
+    Expectation,
+    Interval,
+    Kind,
+    Margin,
+    Part,
+    Rule,
+    RuleKind,
+    Source,
+    Target,
+)
+from repro.schema.verdict import ControlVerdict, Estimate, Execution, Outcome, Reason, Validity, Verdict
 
 MATCH = verdict(part_verdict(0.49, "match", 0.5, 0.02), "match")
 MISS = verdict(part_verdict(0.49, "mismatch", 0.8, 0.02), "mismatch")
@@ -146,17 +159,44 @@ def test_why_an_attempt_does_not_count(changes: dict[str, object], validity: Val
     assert w.not_counting(attempt(EXPONENT, "retrain", "cpu", MATCH, **changes), validity) == text
 
 
-def test_what_stands_beside_a_verdict_is_said_in_words() -> None:
-    extras = {
-        "prediction_low": 0.4,
-        "prediction_high": 0.6,
-        "prediction_covers": 1.0,
-        "rival_distance.kaplan": -0.3374,
-        "rival_excluded.kaplan": 1.0,
-    }
-    assert w.extra_lines(extras) == (
-        "the original, measured once more, would land in 0.4 to 0.6 (95 %)",
-        "rival kaplan: 0.337 away, outside the interval",
-    )
-    assert w.extra_lines({"sign_flip_p": 0.03125, "rival_distance.other": None}) == ("exact sign-flip p = 0.031",)
-    assert w.extra_lines({}) == ()
+@pytest.mark.parametrize(
+    ("looks", "look", "outcome", "text"),
+    [
+        (1, 1, "match", ""),
+        (3, 2, "match", "decided at look 2 of 3"),
+        (3, 1, "mismatch", "decided at look 1 of 3"),
+        (3, 3, "inconclusive", "undecided after look 3 of 3"),
+    ],
+)
+def test_the_look_is_told_where_several_were_sealed(looks: int, look: int, outcome: str, text: str) -> None:
+    tried = attempt(EXPONENT, "retrain", "gpu", replace(MATCH, outcome=outcome, look=look))
+    assert w.look(replace(tried, sealed=replace(tried.sealed, looks=looks))) == text
+    assert w.look(attempt(EXPONENT, "retrain", "gpu", None)) == ""
+
+
+@pytest.mark.parametrize("judged", [MATCH, None])
+def test_an_indicative_attempt_says_so_wherever_it_is_read(judged: Verdict | None) -> None:
+    tried = attempt(EXPONENT, "retrain", "gpu", judged, execution="completed" if judged else "planned")
+    assert "indicative" not in w.reading(tried)
+    assert w.reading(replace(tried, sealed=replace(tried.sealed, indicative=True))).endswith(" (indicative)")
+
+
+@pytest.mark.parametrize("kind", get_args(RuleKind))
+def test_an_order_or_a_trend_has_no_published_number(kind: str) -> None:
+    shown = {"ordering": "an order", "trend": "a trend"}.get(kind, "0")
+    assert w.published_text(part("0", Rule(kind, Margin(absolute=0.1), "x"))) == shown
+    assert w.published_text(part("0.49", Rule(kind, Margin(absolute=0.1), "x"))) == "0.49"
+
+
+@pytest.mark.parametrize("kind", get_args(RuleKind))
+def test_every_rule_has_words(kind: str) -> None:
+    rule = Rule(kind, Margin(absolute=0.1), "x")
+    assert "0.1" in w.rule_text(part("0.49", rule))
+
+
+@pytest.mark.parametrize(
+    ("flag", "advice"),
+    [("heavy_tailed", "run more seeds"), ("multimodal", "test each by itself"), ("skew_guard", "more runs narrow it")],
+)
+def test_what_the_noise_shows_is_said_with_what_to_do(flag: str, advice: str) -> None:
+    assert advice in w.flag_text(flag)

@@ -1,23 +1,25 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from repro.schema.errors import EstimateError
-from repro.stats.scaling_laws import (
-    constants_rejected,
-    early_stop,
-    fit_invariance,
-    log_likelihoods,
-    parametric_fit,
-    parametric_fit_errors,
-    parametric_fit_intervals,
-    runs_for_interval_width,
-)
+from repro.stats import scaling_laws
 from repro.stats.scaling_laws.approach3 import best_fit, bootstrap_fits
-from repro.stats.scaling_laws.huber import minimise, summed_loss
+from repro.stats.scaling_laws.huber import summed_loss
+from repro.stats.scaling_laws.newton import minimise
 from repro.stats.scaling_laws.starts import lbfgs
 from scaling_law_runs import EPOCH, TEX, drawn_records, drawn_runs, in_logs, record, records_of
+
+constants_rejected, early_stop, fit_invariance, log_likelihoods, parametric_fit = (
+    partial(getattr(scaling_laws, name), counting="unstated")
+    for name in ("constants_rejected", "early_stop", "fit_invariance", "log_likelihoods", "parametric_fit")
+)
+parametric_fit_errors, parametric_fit_intervals, runs_for_interval_width = (
+    partial(getattr(scaling_laws, name), counting="unstated")
+    for name in ("parametric_fit_errors", "parametric_fit_intervals", "runs_for_interval_width")
+)
 
 EPOCH_PARTS = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
 TEX_PARTS = {"E": 1.6933737, "A": 406.40102, "B": 410.72283, "alpha": 0.33917084, "beta": 0.2849083}
@@ -71,12 +73,12 @@ def test_replicates_must_agree_and_come_from_two_processes() -> None:
 @pytest.mark.parametrize(
     ("records", "said"),
     [
-        ([], "finished trials of one config, got 0"),
-        ([record([], {}, status="failed")], "got 0"),
-        ([record([ROW] * 9, {"drop": 1}, 0), record([ROW] * 9, {"drop": 2}, 1)], "of one config, got 2"),
-        (records_of([{"params": 1e9, "loss": 2.0}] * 9), "columns params, tokens and loss"),
-        (records_of([ROW] * 5), "more than five runs"),
-        (records_of([*[ROW] * 8, {**ROW, "loss": -1.0}]), "1 values not above zero"),
+        ([], "has no rows"),
+        ([record([], {}, status="failed")], "has no rows"),
+        ([record([ROW] * 9, {"drop": 1}, 0), record([ROW] * 9, {"drop": 2}, 1)], "of one config, got 2 configs"),
+        (records_of([{"params": 1e9, "loss": 2.0}] * 9), "has no column 'tokens'"),
+        (records_of([{**ROW, "loss": 2.5 + k} for k in range(5)]), "more than five runs, got 5"),
+        (records_of([*[ROW] * 8, {**ROW, "loss": -1.0}]), "column 'loss' of a sweep must be a number above zero"),
     ],
 )
 def test_records_without_a_usable_table_are_refused(records: list, said: str) -> None:

@@ -8,17 +8,16 @@ from scipy import integrate, optimize
 
 from repro.stats.scaling_laws.huber import (
     Runs,
-    _derivatives,
     huber,
     log_loss,
     loss_and_gradient,
-    minimise,
     residuals,
     starting_grid,
     summed_loss,
 )
 from repro.stats.scaling_laws.law import Array, ParametricLaw, log_optimal_params, tokens_per_parameter
 from repro.stats.scaling_laws.likelihood import best_scale, log_likelihood, maximise
+from repro.stats.scaling_laws.newton import derivatives, minimise
 from scaling_law_runs import EPOCH, TEX, drawn_runs, in_logs
 
 
@@ -73,7 +72,7 @@ def test_gradient_and_hessian_are_those_of_finite_differences() -> None:
     assert value == pytest.approx(float(summed_loss(theta[None], runs, delta=1.0)[0]))
     numeric = optimize.approx_fprime(theta, lambda t: loss_and_gradient(t, runs, delta=1.0)[0], 1e-7)
     assert slope == pytest.approx(numeric, rel=1e-4, abs=1e-6)
-    _, same, hessian, _ = _derivatives(theta[None], runs, np.ones((1, 40)), 1.0)
+    _, same, hessian, _ = derivatives(theta[None], runs, np.ones((1, 40)), 1.0)
     assert same[0] == pytest.approx(slope)
     for k in range(5):
         step = np.eye(5)[k] * 1e-6

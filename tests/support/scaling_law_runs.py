@@ -12,6 +12,7 @@ from repro.schema.context import Context
 from repro.schema.trial import Machine, TrialRecord
 from repro.stats.scaling_laws.huber import Runs
 from repro.stats.scaling_laws.law import Array, ParametricLaw
+from repro.stats.scaling_laws.records import published_runs
 
 EPOCH = ParametricLaw(E=1.8172, A=482.01, B=2085.43, alpha=0.3478, beta=0.3658)
 """Besiroglu et al. 2024."""
@@ -85,3 +86,8 @@ def record(
         machine=machine,
         process=str(replicate),
     )
+
+
+def published_runs_in_logs() -> Runs:
+    """Return the 240 published runs as the fits take them, or skip."""
+    return published_runs(published_records())[0]

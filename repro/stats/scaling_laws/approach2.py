@@ -9,11 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.schema.errors import EstimateError
-from repro.schema.trial import TrialRecord
-from repro.schema.verdict import Estimate
 from repro.stats.bootstrap import leave_one_out_se
-from repro.stats.estimator import estimator
 from repro.stats.regression import weighted_line
 from repro.stats.scaling_laws.law import Array
 
@@ -33,6 +29,9 @@ class Profile:
     """Held-out loss in nats per token, averaged over the cell's seeds, `[m]`."""
     seeds: Array
     """Seeds averaged, `[m]`."""
+    members: Array | None = None
+    """How much of each run of the sweep a cell's mean holds, `[m, runs]`, rows adding up to 1: a run with checkpoints at several
+    budgets brings its noise to all of them. None if every cell has runs of its own."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,8 @@ class Slope:
     """From the scatter of the optima about the line."""
     refused_draws: float
     """Share of the bootstrap draws in which some parabola had no interior minimum."""
+    weights: Array
+    """Of the budgets in the line, `[budgets]`."""
 
     @property
     def se(self) -> float:
@@ -124,18 +125,22 @@ def fit_exponent(
     x = np.log([profile.budget for profile in profiles])
     y = np.array([optimum.log_size for optimum in optima])
     rng = np.random.default_rng(seed)
-    noisy = np.array([_redraw(p, o, seed_sd or 0.0, draws, rng) for p, o in zip(profiles, optima, strict=True)])
+    of_runs = _noise_of_runs(profiles, draws, rng)
+    noisy = np.array(
+        [_redraw(p, o, seed_sd or 0.0, draws, rng, of_runs) for p, o in zip(profiles, optima, strict=True)]
+    )
     noisy = noisy[:, np.isfinite(noisy).all(axis=0)]
     variance = noisy.var(axis=1) if noisy.shape[1] > 1 else np.zeros(len(x))
     weights = 1 / variance if (variance > 1e-24).all() else np.ones(len(x))
     line = weighted_line(x, y, weights)
-    drawn = _slope(x, noisy, weights)
+    drawn = slope_of(x, noisy, weights)
     return Slope(
         line.slope,
         se_noise=float(drawn.std(ddof=1)) if seed_sd is not None and len(drawn) > 1 else None,
-        se_leave_one_out=float(leave_one_out_se(len(x), lambda k: _slope(x[k], y[k], weights[k]), fitted=2)),
+        se_leave_one_out=float(leave_one_out_se(len(x), lambda k: slope_of(x[k], y[k], weights[k]), fitted=2)),
         se_regression=line.slope_se,
         refused_draws=1 - noisy.shape[1] / draws,
+        weights=weights,
     )
 
 
@@ -145,125 +150,27 @@ def pooled_sd(cells: Sequence[Array]) -> float | None:
     return math.sqrt(sum(float(((cell - cell.mean()) ** 2).sum()) for cell in cells) / dof) if dof else None
 
 
-@estimator(unit="budget")
-def isoflop_exponent(
-    records: Sequence[TrialRecord],
-    *,
-    of: str = "params",
-    window: float = 0.15,
-    min_points: int = 5,
-    bootstrap: int = 1000,
-    seed: int = 0,
-) -> Estimate:
-    """Return the exponent of the compute-optimal size over compute, d ln N* / d ln C, from trained IsoFLOP runs.
-
-    The standard error is the widest of a parametric noise bootstrap within the budgets (noise from repeats of a cell,
-    else from the scatter about the parabolas), a jackknife over budgets, and the scatter about the line; ν = budgets − 2.
-
-    Args:
-        records: one training run each, with the columns `budget` (its nominal FLOPs, equal within a profile), `params`
-            (N as the study counts it), `tokens` (D) and `loss` (held-out nats per token). Seeds of a cell (equal budget
-            and params) are averaged.
-        of: `params` for the exponent a, `tokens` for b, or another column that measures the size.
-        window: nats above the lowest loss of a budget within which cells enter its parabola.
-        min_points: cells that enter in any case, if there are as many.
-        bootstrap: draws of the noise bootstrap.
-        seed: of the bootstrap.
-
-    Returns:
-        The exponent; without a value if a budget's optimum is refused (see `find_optimum`); without a standard error,
-        flagged `too_few_budgets`, below three budgets. Optima, standard errors and seed noise are in `extras`.
-
-    Raises:
-        EstimateError: if there is no finished run or a column is missing.
-    """
-    cells, diverged = _cells(records, of)
-    profiles = _profiles(cells)
-    optima = [find_optimum(profile, window, min_points) for profile in profiles]
-    short = [f"{p.budget:.3g}" for p, o in zip(profiles, optima, strict=True) if len(o.used) < min_points]
-    flags = (("diverged",) if diverged else ()) + (("few_points",) if short else ())
-    extras: dict[str, float | None] = {
-        f"optimal_{of}_{p.budget:.3g}": None if o.problem else math.exp(o.log_size)
-        for p, o in zip(profiles, optima, strict=True)
-    }
-    notes = [f"{diverged} runs diverged and are left out"] * bool(diverged)
-    notes += [f"fewer than {min_points} sizes at {', '.join(short)} FLOPs"] * bool(short)
-    refused = [f"at {p.budget:.3g} FLOPs {o.problem}" for p, o in zip(profiles, optima, strict=True) if o.problem]
-    refused += ["one budget gives no slope"] * (len(profiles) < 2)
-    if refused:
-        note = "; ".join([*refused, *notes])
-        return Estimate(None, n=len(profiles), unit="budget", flags=flags, extras=extras, note=note)
-    repeats = pooled_sd([losses for _, _, losses in cells])
-    seed_sd = _scatter(profiles, optima) if repeats is None else repeats
-    extras["seed_sd"] = seed_sd
-    if len(profiles) < MIN_BUDGETS:
-        x, y = np.log([p.budget for p in profiles]), np.array([o.log_size for o in optima])
-        notes.append("two budgets give no standard error")
-        return Estimate(
-            float(_slope(x, y, np.ones(2))),
-            n=2,
-            unit="budget",
-            flags=(*flags, "too_few_budgets"),
-            extras=extras,
-            note="; ".join(notes),
-        )
-    slope = fit_exponent(profiles, optima, seed_sd, bootstrap, seed)
-    extras |= {
-        name: getattr(slope, name) for name in ("se_noise", "se_leave_one_out", "se_regression", "refused_draws")
-    }
-    if slope.refused_draws > 0.05:
-        flags = (*flags, "heavy_tailed")
-    notes.append(f"noise of one run from {'repeats' if repeats is not None else 'the scatter about the parabolas'}")
-    return Estimate(
-        slope.value,
-        se=slope.se,
-        dof=len(profiles) - 2,
-        n=len(profiles),
-        unit="budget",
-        flags=flags,
-        extras=extras,
-        note="; ".join(notes),
-    )
+def _noise_of_runs(profiles: Sequence[Profile], draws: int, rng: np.random.Generator) -> Array | None:
+    """Return one standard normal number for each run of the sweep, `[draws, runs]`; None if runs are not shared."""
+    shared = [profile.members for profile in profiles if profile.members is not None]
+    return rng.normal(size=(draws, shared[0].shape[1])) if shared else None
 
 
-def _cells(records: Sequence[TrialRecord], of: str) -> tuple[list[tuple[float, float, Array]], int]:
-    """Return (budget, ln size, losses of the seeds) of every cell in order, and how many runs diverged."""
-    found: dict[tuple[float, float], list[tuple[float, float]]] = {}
-    diverged = 0
-    for record in records:
-        try:
-            budget, params, size, loss = (record.value(name) for name in ("budget", "params", of, "loss"))
-        except (KeyError, ValueError) as error:
-            if record.status == "diverged":
-                diverged += 1
-                continue
-            raise EstimateError(
-                f"isoflop_exponent reads trials of one row with the columns budget, params, {of} and loss: {error.args[0]}."
-            ) from error
-        if record.status == "diverged" or not math.isfinite(loss):
-            diverged += 1
-            continue
-        found.setdefault((budget, params), []).append((math.log(size), loss))
-    if not found:
-        raise EstimateError(f"isoflop_exponent needs finished training runs, got none ({diverged} diverged).")
-    cells = [(key[0], *np.array(runs).T) for key, runs in sorted(found.items())]
-    return [(budget, float(sizes.mean()), losses) for budget, sizes, losses in cells], diverged
-
-
-def _profiles(cells: Sequence[tuple[float, float, Array]]) -> list[Profile]:
-    profiles = []
-    for budget in sorted({cell[0] for cell in cells}):
-        own = sorted((cell[1:] for cell in cells if cell[0] == budget), key=lambda cell: cell[0])
-        sizes, losses, seeds = zip(*((size, runs.mean(), len(runs)) for size, runs in own), strict=True)
-        profiles.append(Profile(budget, np.array(sizes), np.array(losses), np.array(seeds, dtype=float)))
-    return profiles
-
-
-def _redraw(profile: Profile, optimum: Optimum, seed_sd: float, draws: int, rng: np.random.Generator) -> Array:
-    """Return ln N* with fresh noise on every mean loss, `[draws]`; NaN where a draw has no interior minimum."""
+def _redraw(
+    profile: Profile,
+    optimum: Optimum,
+    seed_sd: float,
+    draws: int,
+    rng: np.random.Generator,
+    of_runs: Array | None = None,
+) -> Array:
+    """Return ln N* with fresh noise on every run, `[draws]`; NaN where a draw has no interior minimum."""
     used = optimum.used
     x, seeds = profile.log_size[used], profile.seeds[used]
-    noise = rng.normal(size=(draws, len(used))) * seed_sd / np.sqrt(seeds)
+    if profile.members is not None and of_runs is not None:
+        noise = seed_sd * of_runs @ profile.members[used].T
+    else:
+        noise = rng.normal(size=(draws, len(used))) * seed_sd / np.sqrt(seeds)
     return np.asarray(_vertex(parabola(x, seeds) @ (profile.loss[used] + noise).T, x - x.mean()) + x.mean())
 
 
@@ -276,13 +183,13 @@ def _vertex(coefficients: Array, centred: Array) -> Array:
     return np.asarray(np.where(inside, vertex, math.nan))
 
 
-def _slope(x: Array, y: Array, weights: Array) -> Array:
+def slope_of(x: Array, y: Array, weights: Array) -> Array:
     """Return the least-squares slope of y `[k]` or `[k, R]` on x `[k]`: `[]` or `[R]`."""
     centred = weights * (x - np.average(x, weights=weights))
     return np.asarray(centred @ y / (centred @ x))
 
 
-def _scatter(profiles: Sequence[Profile], optima: Sequence[Optimum]) -> float | None:
+def scatter(profiles: Sequence[Profile], optima: Sequence[Optimum]) -> float | None:
     """Return the noise of one run from the residuals of the parabolas, or None if they leave no degree of freedom."""
     dof = sum(len(o.used) - 3 for o in optima)
     total = sum(float((p.seeds[o.used] * o.residuals**2).sum()) for p, o in zip(profiles, optima, strict=True))

@@ -10,8 +10,9 @@ import math
 
 import numpy as np
 
-from repro.stats.scaling_laws.huber import DELTA, Runs, huber, minimise, residuals
+from repro.stats.scaling_laws.huber import DELTA, Runs, huber, residuals
 from repro.stats.scaling_laws.law import Array
+from repro.stats.scaling_laws.newton import minimise
 
 
 def best_scale(r: Array, delta: float = DELTA) -> float:

@@ -1,44 +1,58 @@
-"""Training runs out of trial records."""
+"""Sweeps out of trial records."""
 
-from collections.abc import Sequence
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from repro.schema.errors import EstimateError
 from repro.schema.trial import TrialRecord
+from repro.stats.scaling_laws.counting import Counting
 from repro.stats.scaling_laws.huber import Runs
-from repro.stats.scaling_laws.law import Array
+from repro.stats.scaling_laws.sweep import Sweep, read_sweep
 from repro.stats.summary import agreed
 
 
-def published_runs(records: Sequence[TrialRecord]) -> tuple[Runs, tuple[str, ...]]:
-    """Return the runs of a published table, and the flags of `repro.stats.summary.agreed`.
+def sweep_of(
+    records: Sequence[TrialRecord],
+    *,
+    counting: Counting | str,
+    columns: Mapping[str, str] | None = None,
+    derive: str = "",
+    budget_tolerance: float = 0.0,
+) -> tuple[Sweep, tuple[str, ...]]:
+    """Return the sweep that trials measured, and its flags.
+
+    Trials of one row each are the training runs. Trials of many rows are replicates of one that reads a table; they must agree,
+    and count once.
 
     Args:
-        records: replicates of one trial that read the table; rows with `params`, `tokens`, `loss`, one a training run.
+        records: of one arm.
+        counting: see `read_sweep`, as for the rest.
+        columns: the table's own names by role.
+        derive: `flops` or `tokens`.
+        budget_tolerance: of budgets that form one profile.
 
     Raises:
-        EstimateError: if no trial finished, there are several tables, a column is missing, or there are too few runs.
+        EstimateError: as `read_sweep`, or if there are several tables.
     """
-    same = agreed([record for record in records if record.status == "finished"])
-    if len(same.records) != 1:
-        raise EstimateError(
-            f"The parametric fit reads one table of runs: it needs finished trials of one config, got {len(same.records)}."
-        )
-    log_params, log_tokens, log_loss = np.log(_table(same.records[0]))
-    return Runs(log_params, log_tokens, log_loss), same.flags
+    finished = [record for record in records if record.status == "finished"]
+    flags: tuple[str, ...] = ()
+    if any(len(record.rows) > 1 for record in finished):
+        same = agreed(finished)
+        if len(same.records) != 1:
+            raise EstimateError(
+                f"A published sweep is one table: its trials must be finished ones of one config, got {len(same.records)} configs."
+            )
+        records, flags = same.records, same.flags
+    sweep = read_sweep(records, counting=counting, columns=columns, derive=derive, budget_tolerance=budget_tolerance)
+    return sweep, tuple(dict.fromkeys((*flags, *sweep.flags)))
 
 
-def _table(record: TrialRecord) -> Array:
-    try:
-        table = np.array([record.column(name) for name in ("params", "tokens", "loss")])
-    except KeyError as error:
-        raise EstimateError(
-            f"The parametric fit reads the columns params, tokens and loss, one row a training run: {error.args[0]}."
-        ) from error
-    if table.shape[1] <= 5 or not np.isfinite(table).all() or (table <= 0).any():
-        raise EstimateError(
-            f"The parametric fit of five constants needs more than five runs with positive params, tokens and loss; "
-            f"trial {record.key[:8]} has {table.shape[1]} rows, {int((~(table > 0)).sum())} values not above zero."
-        )
-    return table
+def published_runs(
+    records: Sequence[TrialRecord],
+    *,
+    counting: Counting | str = "unstated",
+    columns: Mapping[str, str] | None = None,
+    derive: str = "",
+) -> tuple[Runs, tuple[str, ...]]:
+    """Return ln N, ln D and ln L of a published table, and its flags, for what needs no more of it than that."""
+    sweep, flags = sweep_of(records, counting=counting, columns=columns, derive=derive)
+    return sweep.logs, flags

@@ -8,10 +8,12 @@ from repro.schema.errors import EstimateError, nearest
 from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Estimate
 from repro.stats.estimator import estimator
-from repro.stats.scaling_laws.approach3 import FITTED, best_fit, bootstrap_fits, from_table, quality
+from repro.stats.scaling_laws.approach3 import best_fit, bootstrap_fits, from_table, quality
+from repro.stats.scaling_laws.counting import Counting
 from repro.stats.scaling_laws.huber import DELTA, Runs, residuals
 from repro.stats.scaling_laws.law import Array, ParametricLaw
 from repro.stats.scaling_laws.likelihood import log_likelihood, maximise
+from repro.stats.scaling_laws.optimum import FITTED
 from repro.stats.scaling_laws.records import published_runs
 from repro.stats.scaling_laws.uncertainty import Statistics, with_monte_carlo_error
 
@@ -20,6 +22,9 @@ from repro.stats.scaling_laws.uncertainty import Statistics, with_monte_carlo_er
 def constants_rejected(
     records: Sequence[TrialRecord],
     *,
+    counting: Counting | str,
+    columns: Mapping[str, str] | None = None,
+    derive: str = "",
     constants: Mapping[str, float],
     bootstrap: int = 4000,
     seed: int = 0,
@@ -32,7 +37,7 @@ def constants_rejected(
     """
     from scipy.stats import chi2
 
-    runs, flags = published_runs(records)
+    runs, flags = published_runs(records, counting=counting, columns=columns, derive=derive)
     tested = _law("constants", constants).theta
     huber_fit = best_fit(runs, delta)
     fit = maximise(huber_fit, runs, delta)
@@ -55,6 +60,9 @@ def constants_rejected(
 def log_likelihoods(
     records: Sequence[TrialRecord],
     *,
+    counting: Counting | str,
+    columns: Mapping[str, str] | None = None,
+    derive: str = "",
     constants: Mapping[str, Mapping[str, float]],
     fit_without_highest: int = 0,
     delta: float = DELTA,
@@ -63,11 +71,14 @@ def log_likelihoods(
 
     Args:
         records: trials that read one table of runs.
+        counting: what N and C include; see `read_sweep`, as for `columns` and `derive`.
+        columns: the table's own column names by role.
+        derive: `flops` or `tokens`, where the table lacks them.
         constants: E, A, B, alpha and beta by name of the set.
         fit_without_highest: how many of the highest losses our own fit leaves out; all runs are scored all the same.
         delta: δ of the Huber likelihood, whose scale is free.
     """
-    runs, flags = published_runs(records)
+    runs, flags = published_runs(records, counting=counting, columns=columns, derive=derive)
     kept = np.argsort(runs.log_loss, kind="stable")[: len(runs) - fit_without_highest]
     fitted = Runs(runs.log_params[kept], runs.log_tokens[kept], runs.log_loss[kept])
     scored = {name: _law(f"constants.{name}", given).theta for name, given in constants.items()}

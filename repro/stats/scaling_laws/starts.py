@@ -6,7 +6,7 @@ its default tolerances stop early: an averaged loss of 1e-5 falls by less than t
 against max(|f|, 1).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,8 +14,10 @@ from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Estimate
 from repro.stats.estimator import estimator
 from repro.stats.scaling_laws.approach3 import from_table, named_constants, one_of
-from repro.stats.scaling_laws.huber import DELTA, Runs, loss_and_gradient, minimise, starting_grid, summed_loss
+from repro.stats.scaling_laws.counting import Counting
+from repro.stats.scaling_laws.huber import DELTA, Runs, loss_and_gradient, starting_grid, summed_loss
 from repro.stats.scaling_laws.law import Array
+from repro.stats.scaling_laws.newton import minimise
 from repro.stats.scaling_laws.records import published_runs
 from repro.stats.signflip import signed_ranks
 
@@ -43,7 +45,14 @@ def lbfgs(starts: Array, runs: Runs, reduction: str = "sum", delta: float = DELT
 
 @estimator(unit="slice of the starting grid")
 def fit_invariance(
-    records: Sequence[TrialRecord], *, optimiser: str = "newton", reduction: str = "sum", delta: float = DELTA
+    records: Sequence[TrialRecord],
+    *,
+    counting: Counting | str,
+    columns: Mapping[str, str] | None = None,
+    derive: str = "",
+    optimiser: str = "newton",
+    reduction: str = "sum",
+    delta: float = DELTA,
 ) -> Estimate:
     """Return the largest relative difference between constants fitted from different parts of the starting grid.
 
@@ -53,6 +62,9 @@ def fit_invariance(
 
     Args:
         records: trials that read one table of runs.
+        counting: what N and C include; see `read_sweep`, as for `columns` and `derive`.
+        columns: the table's own column names by role.
+        derive: `flops` or `tokens`, where the table lacks them.
         optimiser: `newton` (`huber.minimise`, to double precision) or `lbfgs` (SciPy's defaults).
         reduction: for `lbfgs`, one of `REDUCTIONS`.
         delta: δ of the Huber loss on ln L.
@@ -62,7 +74,7 @@ def fit_invariance(
     """
     one_of("optimiser", optimiser, ("newton", "lbfgs"))
     one_of("reduction", reduction, ("sum",) if optimiser == "newton" else REDUCTIONS)
-    runs, flags = published_runs(records)
+    runs, flags = published_runs(records, counting=counting, columns=columns, derive=derive)
     grid = starting_grid()
     reached, value = minimise(grid, runs, delta=delta) if optimiser == "newton" else lbfgs(grid, runs, reduction, delta)
     slices = [np.flatnonzero(grid[:, k] == start) for k in range(5) for start in np.unique(grid[:, k])]
@@ -88,7 +100,15 @@ def fit_invariance(
 
 @estimator(unit="start")
 def early_stop(
-    records: Sequence[TrialRecord], *, reduction: str = "mean", starts: int = 25, seed: int = 0, delta: float = DELTA
+    records: Sequence[TrialRecord],
+    *,
+    counting: Counting | str,
+    columns: Mapping[str, str] | None = None,
+    derive: str = "",
+    reduction: str = "mean",
+    starts: int = 25,
+    seed: int = 0,
+    delta: float = DELTA,
 ) -> Estimate:
     """Compare the loss that default L-BFGS reaches under `reduction` with the one it reaches under the sum.
 
@@ -98,6 +118,9 @@ def early_stop(
 
     Args:
         records: trials that read one table of runs.
+        counting: what N and C include; see `read_sweep`, as for `columns` and `derive`.
+        columns: the table's own column names by role.
+        derive: `flops` or `tokens`, where the table lacks them.
         reduction: `mean`; or, as a control, `inflated`.
         starts: starting points drawn without replacement from the grid of Appendix D.2; both reductions use them.
         seed: of that draw.
@@ -107,7 +130,7 @@ def early_stop(
         EstimateError: if the records hold no usable table or an argument has no such value.
     """
     one_of("reduction", reduction, REDUCTIONS)
-    runs, flags = published_runs(records)
+    runs, flags = published_runs(records, counting=counting, columns=columns, derive=derive)
     grid = starting_grid()
     chosen = grid[np.random.default_rng(seed).choice(len(grid), size=starts, replace=False)]
     other, summed = (lbfgs(chosen, runs, name, delta)[1] for name in (reduction, "sum"))

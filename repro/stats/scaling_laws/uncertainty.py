@@ -14,6 +14,7 @@ from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Estimate
 from repro.stats.estimator import estimator
 from repro.stats.scaling_laws.approach3 import best_fit, bootstrap_fits, finite, named_constants
+from repro.stats.scaling_laws.counting import Counting
 from repro.stats.scaling_laws.huber import DELTA
 from repro.stats.scaling_laws.law import Array
 from repro.stats.scaling_laws.records import published_runs
@@ -26,14 +27,21 @@ Statistics = Mapping[str, float]
 
 @estimator(unit="bootstrap batch")
 def parametric_fit_errors(
-    records: Sequence[TrialRecord], *, bootstrap: int = 4000, seed: int = 0, delta: float = DELTA
+    records: Sequence[TrialRecord],
+    *,
+    counting: Counting | str,
+    columns: Mapping[str, str] | None = None,
+    derive: str = "",
+    bootstrap: int = 4000,
+    seed: int = 0,
+    delta: float = DELTA,
 ) -> dict[str, Estimate]:
     """Return the bootstrap standard error of E, A, B, alpha, beta and a, one part each.
 
     The standard deviation over the resamples, without a correction for fitted constants: what papers print.
     Its own standard error is the Monte Carlo error of the bootstrap.
     """
-    runs, flags = published_runs(records)
+    runs, flags = published_runs(records, counting=counting, columns=columns, derive=derive)
     draws = bootstrap_fits(runs, best_fit(runs, delta), bootstrap, seed, delta)
     return with_monte_carlo_error(
         draws, lambda some: {n: float(v.std(ddof=1)) for n, v in named_constants(some).items()}, flags
@@ -44,13 +52,16 @@ def parametric_fit_errors(
 def parametric_fit_intervals(
     records: Sequence[TrialRecord],
     *,
+    counting: Counting | str,
+    columns: Mapping[str, str] | None = None,
+    derive: str = "",
     level: float = 0.95,
     bootstrap: int = 4000,
     seed: int = 0,
     delta: float = DELTA,
 ) -> dict[str, Estimate]:
     """Return both ends of the percentile interval of each constant: parts `E_low`, `E_high`, `A_low`, …, `a_high`."""
-    runs, flags = published_runs(records)
+    runs, flags = published_runs(records, counting=counting, columns=columns, derive=derive)
     draws = bootstrap_fits(runs, best_fit(runs, delta), bootstrap, seed, delta)
 
     def ends(some: Array) -> Statistics:
@@ -64,6 +75,9 @@ def parametric_fit_intervals(
 def runs_for_interval_width(
     records: Sequence[TrialRecord],
     *,
+    counting: Counting | str,
+    columns: Mapping[str, str] | None = None,
+    derive: str = "",
     width: float,
     level: float = 0.80,
     bootstrap: int = 4000,
@@ -77,7 +91,7 @@ def runs_for_interval_width(
     """
     from scipy.stats import norm
 
-    runs, flags = published_runs(records)
+    runs, flags = published_runs(records, counting=counting, columns=columns, derive=derive)
     draws = bootstrap_fits(runs, best_fit(runs, delta), bootstrap, seed, delta)
 
     def needed(some: Array) -> Statistics:

@@ -1,6 +1,6 @@
 """Simulated error rates of the rule: how often it declares a false match or a false mismatch.
 
-`python -m repro.judge.calibration` prints the tables of `docs/the_rule.md`. A **false match** is a match although the
+`python -m repro.judge.error_rates` prints the tables of `docs/the_rule.md`. A **false match** is a match although the
 truth lies on the edge of the margin, |D| = Δ (farther out it is rarer). A **false mismatch** is a mismatch although
 |D| ≤ Δ: on the edge, half-way and at the target. Both edges and several margins are tried, from one noise standard
 deviation to many, and the worst is reported. The decisions are those of `repro.stats.equivalence`, as judged.

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sealed_claims import judge_with, make_part, make_sealed, mean
 
-from repro.judge import calibration
-from repro.judge.calibration import (
+from repro.judge import error_rates
+from repro.judge.error_rates import (
     ALPHA,
     NOISES,
     SKEW_COVERED,
@@ -157,8 +157,8 @@ def as_record(replicate: int, value: float) -> TrialRecord:
 
 
 def test_the_report_has_every_table(capsys, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["calibration", "--draws", "50"])
-    calibration.main()
+    monkeypatch.setattr("sys.argv", ["error_rates", "--draws", "50"])
+    error_rates.main()
     printed = capsys.readouterr().out
     assert printed.count("|---|") >= 8
     assert "| exponential, skewness 2 |" in printed
