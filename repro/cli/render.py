@@ -162,7 +162,7 @@ def result_panel(claim: Claim, attempt: Attempt) -> Panel:
     for deviation in claim.protocols[attempt.protocol].deviations if attempt.protocol in claim.protocols else ():
         lines.append(Text(f"deviates: {deviation}", style="dim"))
     unsure = sorted({part.target.source for part in claim.parts.values()} - {"verified"})
-    lines += [Text(f"published value {source}: {words.SOURCES[source]}", style="dim") for source in unsure]
+    lines += [Text(f"target {source}: {words.SOURCES[source]}", style="dim") for source in unsure]
     if words.look(attempt):
         lines.append(Text(f"{words.look(attempt)}"))
     if attempt.sealed.indicative:
@@ -239,4 +239,5 @@ def _measured(attempt: Attempt) -> str:
     ((name, part),) = parts.items()
     value = "no estimate" if part.estimate.value is None else significant(part.estimate.value)
     exploratory = ", exploratory" if attempt.exploratory else ""
-    return f"{value} (published {words.published_text(attempt.sealed.parts[name])}{exploratory})"
+    sealed = attempt.sealed.parts[name]
+    return f"{value} ({words.origin(sealed.target)} {words.published_text(sealed)}{exploratory})"

@@ -59,6 +59,8 @@ def judge_part(part: Part, estimate: Estimate, sealed: Sealed) -> PartVerdict:
     alpha = level.mismatch if outcome == "mismatch" else level.match
     low, high = _interval(kind, measured, estimate, alpha)
     reason_, detail, needed = None, _sentence(part, estimate, outcome, low, high, alpha), None
+    if "unequal_arms" in estimate.flags:
+        detail += " One arm scatters more than the other, so the interval is widened against skew."
     if obstacle is not None:
         outcome, (reason_, detail) = "inconclusive", obstacle
     elif outcome == "inconclusive":
@@ -246,7 +248,8 @@ def _sentence(
 
 def _region(rule: Rule, part: Part) -> str:
     """Say in words what the rule requires."""
-    printed, margin = part.target.printed, rule.margin
+    target, margin = part.target, rule.margin
+    printed = f"{'derived' if target.source == 'derived' else 'published'} {target.printed}"
     if margin is None or 0 in (margin.absolute, margin.relative):
         allowance = ""
     elif margin.factor is not None:
@@ -256,12 +259,12 @@ def _region(rule: Rule, part: Part) -> str:
     else:
         allowance = f" {margin.absolute:g}"
     if rule.kind == "equivalence":
-        return f"within{allowance} of the published {printed}"
+        return f"within{allowance} of the {printed}"
     if rule.kind == "exact":
-        return f"within{allowance} of the published {printed}" if allowance else f"exactly at the published {printed}"
+        return f"within{allowance} of the {printed}" if allowance else f"exactly at the {printed}"
     if rule.kind == "rounds_to":
-        return f"where it rounds to the published {printed}" + (f", give or take{allowance}" if allowance else "")
+        return f"where it rounds to the {printed}" + (f", give or take{allowance}" if allowance else "")
     if rule.kind == "ordering":
         return "above 0, the order that the paper states" + (f", give or take{allowance}" if allowance else "")
     side = "at or above" if rule.kind == "at_least" else "at or below"
-    return f"{side} the published {printed}" + (f", give or take{allowance}" if allowance else "")
+    return f"{side} the {printed}" + (f", give or take{allowance}" if allowance else "")

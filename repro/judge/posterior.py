@@ -185,5 +185,5 @@ def _in_words(factor: float) -> str:
     if factor == 1:
         return "this tells nothing"
     if factor > 1:
-        return f"its odds against that grow {factor:.3g} times"
-    return f"its odds against that shrink {1 / factor:.3g} times"
+        return f"the claim's odds against that grow {factor:.3g} times"
+    return f"the claim's odds against that shrink {1 / factor:.3g} times"

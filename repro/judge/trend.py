@@ -12,9 +12,9 @@ Decision = tuple[Outcome, Reason | None, str]
 def judge_trend(part: Part, estimate: Estimate, match_level: float, mismatch_level: float) -> PartVerdict:
     """Decide a trend.
 
-    With noise: `match` if the claimed trend is significant at α and nothing is shown to be reversed; `mismatch` if the
-    reversed trend is significant at α/2k or a single step is at α/2k divided by the number of steps, for k parts (a claim of
-    all steps has no test of the reversed trend: its steps share the whole α/k). Without noise: every step must go the
+    With noise: `mismatch` if the reversed trend is significant at α/2k, or a single reversed step at α/2k divided by the number
+    of steps, for k parts (a claim of all steps has no test of the reversed trend: its steps share the whole α/k). `match` if
+    the claimed trend is significant at α and nothing is reversed even with k = 1. Without noise: every step must go the
     claimed way, by more than the resolution of the printed values.
 
     Args:
@@ -62,15 +62,18 @@ def _decide_tested(estimate: Estimate, match_level: float, mismatch_level: float
     if p is None:
         return "inconclusive", "no_estimate", "The estimator gave no p-value of the trend."
     least, steps = extras.get("trend_least_p") or 0.0, extras.get("trend_steps") or 1.0
-    share = mismatch_level if reverse is None or step is None else mismatch_level / 2
-    if step is not None and step <= share / steps:
-        return (
-            "mismatch",
-            None,
-            f"At least one step goes the other way (p = {step:.2g}, and {steps:.0f} steps were tested).",
-        )
-    if reverse is not None and reverse <= share:
-        return "mismatch", None, f"The trend goes the other way (p = {reverse:.2g})."
+    # A claim of all steps has no test of the reversed trend; else the two halve the level between them.
+    half = 1.0 if reverse is None or step is None else 2.0
+    for level in (mismatch_level, match_level):
+        if step is not None and step <= level / half / steps:
+            against = f"At least one step goes the other way (p = {step:.2g}, and {steps:.0f} steps were tested)"
+        elif reverse is not None and reverse <= level / half:
+            against = f"The trend goes the other way (p = {reverse:.2g})"
+        else:
+            continue
+        if level == mismatch_level:
+            return "mismatch", None, f"{against}."
+        return "inconclusive", "underpowered", f"{against}, which among several parts is no proof, but forbids a match."
     if p <= match_level:
         unproven = extras.get("trend_reversals")
         seen = (

@@ -12,7 +12,7 @@ from repro.review.drawing import Picture, Row, draw, picture_size
 from repro.review.extras import bias_bar
 from repro.review.labels import pretty, telling
 from repro.review.numbers import like_interval, significant
-from repro.review.words import digits_beside, level, published_text, reading, rule_text, symbol
+from repro.review.words import digits_beside, level, origin, published_text, reading, rule_text, symbol
 from repro.schema.claim import Claim, Part
 from repro.schema.verdict import Attempt, PartVerdict
 
@@ -47,7 +47,10 @@ def figure_size(claim: Claim | None, attempt: Attempt, width: int = WIDE) -> tup
 def alt_text(claim: Claim | None, attempt: Attempt) -> str:
     """Return in one or two sentences a part, with its numbers, what the picture of a judged attempt shows."""
     parts = decided_parts(claim, attempt)
-    starts = {name: f"{pretty(name)}: published" if len(parts) > 1 else "Published" for name in parts}
+    origins = {name: origin(attempt.sealed.parts[name].target) for name in parts}
+    starts = {
+        name: f"{pretty(name)}: {said}" if len(parts) > 1 else said.capitalize() for name, said in origins.items()
+    }
     return " ".join(_sentence(starts[name], attempt.sealed.parts[name], part) for name, part in parts.items())
 
 
@@ -103,7 +106,7 @@ def _single(claim: Claim | None, part: Part, verdict: PartVerdict) -> Picture:
     band, rounding = match_region(part, verdict), rounding_region(part)
     rows = [
         Row(
-            left=f"published {published_text(part)}",
+            left=f"{origin(target)} {published_text(part)}",
             right=f"{printed.low} to {printed.high} ({significant(100 * printed.level)} %)" if printed else "",
             value=target.value,
             low=_number(printed.low) if printed else None,

@@ -5,7 +5,7 @@ from repro.review.drawing import Picture, Row, draw, picture_size
 from repro.review.figures import WIDE, axis_text, match_region, rounding_region
 from repro.review.labels import part_label
 from repro.review.numbers import like_interval
-from repro.review.words import published_text
+from repro.review.words import origin, published_text
 from repro.schema.claim import Claim
 
 
@@ -32,7 +32,7 @@ def forest_text(claim: Claim, found: Together) -> str:
     ]
     whole = found.combined
     told = (
-        f"Published {published_text(claim.parts[found.name])}. {'; '.join(each)} (95 % intervals). "
+        f"{origin(claim.parts[found.name].target).capitalize()} {published_text(claim.parts[found.name])}. {'; '.join(each)} (95 % intervals). "
         f"Combined {_text(whole.value, whole.low, whole.high)}"
     )
     if whole.prediction_low is None or whole.prediction_high is None:
@@ -48,7 +48,7 @@ def _picture(claim: Claim, found: Together) -> Picture:
     band, target, whole = match_region(part, latest.part), part.target, found.combined
     rows = [
         Row(
-            left=f"published {published_text(part)}",
+            left=f"{origin(target)} {published_text(part)}",
             right="",
             value=target.value,
             kind="published",

@@ -64,6 +64,7 @@ SOURCES: Mapping[str, str] = {
     "verified": "seen in the paper or in its authors' own artefact",
     "secondary": "seen in a third party's copy or extract, not in the paper itself",
     "unverified": "not yet checked against the paper",
+    "derived": "printed nowhere: worked out from the paper's numbers or words, as the locator says",
 }
 """How sure a published value is."""
 
@@ -215,6 +216,11 @@ def published_text(part: Part) -> str:
     if part.rule.kind in orders and part.target.value == 0:
         return orders[part.rule.kind]
     return printed_text(part.target)
+
+
+def origin(target: Target) -> str:
+    """Return the word for where a target comes from: `published`, or `derived` where the paper prints no such number."""
+    return "derived" if target.source == "derived" else "published"
 
 
 def digits_beside(target: Target) -> int:

@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 Kind = Literal["reproduction", "replication", "reanalysis", "recomputation", "conceptual_replication"]
-Source = Literal["verified", "secondary", "unverified"]
+Source = Literal["verified", "secondary", "unverified", "derived"]
 Basis = Literal["paper", "official_code", "author_reply", "sweep", "guess"]
 RuleKind = Literal[
     "equivalence", "at_least", "at_most", "ordering", "trend", "exact", "rounds_to", "reference_convergence"

@@ -26,7 +26,7 @@ Reason = Literal[
     "control_did_not_fail",
 ]
 
-SEAL_VERSION = 2
+SEAL_VERSION = 1
 ATTEMPT_VERSION = 1
 
 
@@ -73,8 +73,14 @@ class Sealed:
 
     @cached_property
     def digest(self) -> str:
-        """The seal: sha256 of the canonical JSON of everything here."""
-        return digest_of(to_json(self))
+        """The seal: sha256 of the canonical JSON of everything here.
+
+        A field that came later is left out while it has its default, so that older seals keep their digest.
+        """
+        content = to_json(self)
+        if not self.indicative:
+            del content["indicative"]
+        return digest_of(content)
 
 
 @dataclass(frozen=True)

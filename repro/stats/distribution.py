@@ -1,6 +1,5 @@
 """What a sample says about the shape of its noise; only with enough units is anything said."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -65,6 +64,7 @@ def unequal_arms(a: Sequence[float], b: Sequence[float]) -> bool:
     The difference of two arms with the same noise is symmetric whatever that noise is; if one arm is quiet, the
     difference is as skewed as the other arm, and a plain t interval errs as for a mean.
     """
-    variances = sorted(float(np.var(arm, ddof=1)) for arm in (a, b))
-    limit = float(stats.f.ppf(1 - UNEQUAL_LEVEL, len(a) - 1, len(b) - 1)) if min(len(a), len(b)) > 1 else math.inf
-    return variances[1] > limit * variances[0] if math.isfinite(limit) else False
+    if len(a) < 2 or len(b) < 2:
+        return False
+    (small, n), (large, m) = sorted((float(np.var(arm, ddof=1)), len(arm)) for arm in (a, b))
+    return bool(large > small * stats.f.ppf(1 - UNEQUAL_LEVEL, m - 1, n - 1))

@@ -7,6 +7,7 @@ of freedom, and a part that is known (the published value's variance v₀): S² 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,4 +134,9 @@ def _relative_se(dof: float | None, known: float = 0.0) -> NDArray[np.float64]:
     """S/SE at 2,000 equally likely values of a chi-square with ν degrees of freedom; `known` is the known share of SE."""
     if dof is None:
         return np.ones(1)
-    return np.sqrt((1 - known**2) * stats.chi2.ppf(_POINTS, dof) / dof + known**2)
+    return np.sqrt((1 - known**2) * _chi_square(dof) / dof + known**2)
+
+
+@cache
+def _chi_square(dof: float) -> NDArray[np.float64]:
+    return np.asarray(stats.chi2.ppf(_POINTS, dof))

@@ -63,12 +63,12 @@ def olympic(runs: Iterable[float], dropped: int = 1) -> tuple[float, ...]:
         dropped: at each end; 4 for MLPerf's UNet3D, else 1.
 
     Raises:
-        EstimateError: if fewer than two runs are left.
+        EstimateError: if no run is left.
     """
     ordered = sorted(runs)
-    if len(ordered) < 2 * dropped + 2:
+    if len(ordered) < 2 * dropped + 1:
         raise EstimateError(
-            f"an Olympic mean that drops {dropped} at each end needs at least {2 * dropped + 2} runs, got {len(ordered)}."
+            f"an Olympic mean that drops {dropped} at each end needs at least {2 * dropped + 1} runs, got {len(ordered)}."
         )
     return tuple(ordered[dropped : len(ordered) - dropped])
 
@@ -91,6 +91,10 @@ def reference_point(
     if not all(math.isfinite(v) and v > 0 for v in values):
         raise EstimateError(f"the reference runs at batch size {batch_size:g} must be positive and finite.")
     kept = olympic(values, dropped)
+    if len(kept) < 2:
+        raise EstimateError(
+            f"the reference has {len(values)} runs at batch size {batch_size:g}; at least {2 * dropped + 2} show a scatter."
+        )
     sd = float(np.std(kept if deviation == "kept" else values))
     return ReferencePoint(batch_size, float(np.mean(kept)), sd, trimmed_error(values, dropped), len(kept))
 
@@ -98,9 +102,11 @@ def reference_point(
 def trimmed_error(runs: Iterable[float], dropped: int = 1) -> float:
     """Return the standard error of an Olympic mean by Yuen (1974): dropped runs count as the outermost kept ones.
 
-    √(SS / (h(h − 1))) for h kept runs, SS the sum of squares after that replacement; h − 1 degrees of freedom.
+    √(SS / (h(h − 1))) for h kept runs, SS the sum of squares after that replacement; h − 1 degrees of freedom. NaN for h = 1.
     """
     kept = olympic(runs, dropped)
+    if len(kept) < 2:
+        return math.nan
     replaced = np.array([kept[0]] * dropped + [*kept] + [kept[-1]] * dropped)
     return float(math.sqrt(((replaced - replaced.mean()) ** 2).sum() / (len(kept) * (len(kept) - 1))))
 
@@ -229,7 +235,7 @@ def reference_convergence(
     if lost > dropped:
         note = f"{lost} of {len(submitted)} runs did not converge; at most {dropped} may."
         return Estimate(None, n=len(submitted), unit="run", units=units, flags=("diverged", *flags), note=note)
-    if len(submitted) < max(runs, 2 * dropped + 2):
+    if len(submitted) < max(runs, 2 * dropped + 1):
         note = f"{len(submitted)} runs were submitted; {runs} are required."
         return Estimate(None, n=len(submitted), unit="run", units=units, flags=("too_few", *flags), note=note)
     points = [reference_point(size, values, dropped, deviation) for size, values in by_batch.items()]
@@ -251,8 +257,8 @@ def reference_convergence(
             "rcp_min_epochs": min_epochs(point, n),
             "rcp_max_speedup": max_speedup(point, n) if min_epochs(point, n) > 0 else None,
             "rcp_p": too_fast_p(point, mean, n),
-            "rcp_log_se": math.hypot(*errors),
-            "rcp_log_dof": welch_dof(errors[0], n - 1, errors[1], point.n - 1),
+            "rcp_log_se": math.hypot(*errors) if n > 1 else None,
+            "rcp_log_dof": welch_dof(errors[0], n - 1, errors[1], point.n - 1) if n > 1 else None,
         },
         note=note,
     )

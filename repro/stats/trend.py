@@ -12,20 +12,23 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from repro.schema.errors import EstimateError, nearest
 from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Estimate
 from repro.stats.estimator import estimator
+from repro.stats.levels import points_of, table_of
 from repro.stats.signflip import sign_flip_p, signed_ranks
 from repro.stats.summary import agreed
 from repro.stats.superiority import unpaired_superiority
 from repro.stats.trend_tests import jonckheere_p, kendall_tau, page_p
 
-__all__ = ["estimated_trend", "exact_trend", "monotone_trend"]
+__all__ = ["estimated_trend", "exact_trend", "monotone_trend", "tested_blocks", "tested_levels"]
 
 Direction = Literal["decreasing", "increasing"]
+FloatArray = NDArray[np.float64]
 Tested = dict[str, float | None]
 SIGNS: Mapping[str, float] = {"increasing": 1.0, "decreasing": -1.0}
 
@@ -72,7 +75,7 @@ def monotone_trend(
     elif runs not in ("paired", "independent"):
         raise EstimateError(f"monotone_trend has no runs '{runs}'.{nearest(runs, ('paired', 'independent', 'rows'))}")
     for record in records:
-        points += [(level, record.replicate, value) for level, value in _points(record, x, y)]
+        points += [(level, record.replicate, value) for level, value in points_of(record, x, y)]
     if not points:
         raise EstimateError(f"monotone_trend found no trial that measured '{y}'.")
     worst = math.inf if lower_is_better else -math.inf
@@ -90,9 +93,9 @@ def monotone_trend(
     if diverged:
         note = f"{note} {diverged} of {len(points)} runs diverged and rank last.".strip()
     if runs == "paired":
-        n, tested = _paired(ranked, names, x)
+        n, tested = tested_blocks(_blocks(ranked, names, x))
     else:
-        n, tested = _independent([[value for level, _, value in ranked if level == name] for name in names])
+        n, tested = tested_levels([[value for level, _, value in ranked if level == name] for name in names])
     return Estimate(
         value=tested["trend_tau"],
         n=n,
@@ -119,7 +122,7 @@ def exact_trend(
     Raises:
         EstimateError: if the rows are not one finite value for each of at least two levels.
     """
-    flags, note, rows = _table(records, (x, y))
+    flags, note, rows = table_of(records, (x, y))
     steps = _sign(direction) * np.diff([row[1] for row in rows])
     return Estimate(
         value=float(steps.min()),
@@ -163,7 +166,7 @@ def estimated_trend(
     Raises:
         EstimateError: if the rows are not one finite value for each of at least two levels, or an error is not positive.
     """
-    flags, note, rows = _table(records, (x, y, se, *([dof] if dof else [])))
+    flags, note, rows = table_of(records, (x, y, se, *([dof] if dof else [])))
     if min(row[2] for row in rows) <= 0 or (dof and min(row[3] for row in rows) <= 0):
         raise EstimateError(
             f"estimated_trend needs positive '{se}'{f' and {dof!r}' if dof else ''}. For exact values use exact_trend."
@@ -193,8 +196,8 @@ def estimated_trend(
     )
 
 
-def _paired(points: Sequence[tuple[float, int, float]], names: Sequence[float], x: str) -> tuple[int, Tested]:
-    """Return the number of blocks of one value a level, and their tests; positive is the claimed way."""
+def _blocks(points: Sequence[tuple[float, int, float]], names: Sequence[float], x: str) -> FloatArray:
+    """Return one row a block and one column a level."""
     blocks: dict[int, dict[float, float]] = {}
     for level, block, value in points:
         if level in blocks.setdefault(block, {}):
@@ -204,25 +207,28 @@ def _paired(points: Sequence[tuple[float, int, float]], names: Sequence[float], 
         if len(values) < len(names):
             missing = next(name for name in names if name not in values)
             raise EstimateError(f"replicate {block} has no value at {x} = {missing:g}; a block holds every level.")
-    table = np.array([[blocks[block][name] for name in names] for block in sorted(blocks)])
+    return np.array([[blocks[block][name] for name in names] for block in sorted(blocks)])
+
+
+def tested_blocks(table: FloatArray) -> tuple[int, Tested]:
+    """Return the number of blocks and their tests, for a table [blocks, levels] of which larger is the claimed way."""
     if len(table) == 1:
-        return _independent([[float(value)] for value in table[0]])
-    steps = [[_difference(row[i], row[i + 1]) for row in table] for i in range(len(names) - 1)]
+        return tested_levels([[float(value)] for value in table[0]])
+    steps = [[_difference(low, high) for low, high in table[:, i : i + 2]] for i in range(table.shape[1] - 1)]
     reversed_p = [sign_flip_p(signed_ranks([-step for step in of_all])) for of_all in steps]
-    majority = [float(np.mean(np.sign(of_all))) for of_all in steps]
     return len(table), {
         "trend_tau": float(np.mean([kendall_tau([[v] for v in row]) for row in table])),
         "trend_p": page_p(table),
         "trend_reverse_p": page_p(-table),
         "trend_step_p": min((p for p in reversed_p if p is not None), default=None),
         "trend_steps": float(len(steps)),
-        "trend_reversals": float(sum(mean < 0 for mean in majority)),
-        "trend_least_p": math.exp(-len(table) * math.lgamma(len(names) + 1)),
+        "trend_reversals": float(sum(np.mean(np.sign(of_all)) < 0 for of_all in steps)),
+        "trend_least_p": math.exp(-len(table) * math.lgamma(table.shape[1] + 1)),
     }
 
 
-def _independent(levels: Sequence[Sequence[float]]) -> tuple[int, Tested]:
-    """Return the number of independent runs, and the tests of their levels; positive is the claimed way."""
+def tested_levels(levels: Sequence[Sequence[float]]) -> tuple[int, Tested]:
+    """Return the number of independent runs and the tests of their levels, larger the claimed way."""
     steps = list(pairwise(levels))
     tested: Tested = {
         "trend_tau": kendall_tau(levels),
@@ -254,54 +260,3 @@ def _sign(direction: str) -> float:
     if direction not in SIGNS:
         raise EstimateError(f"a trend has no direction '{direction}'.{nearest(direction, SIGNS)}")
     return SIGNS[direction]
-
-
-def _points(record: TrialRecord, x: str, y: str) -> list[tuple[float, float]]:
-    """Return (level, value) of every row; a trial that diverged without a row has NaN at the level of its config."""
-    if any(x in row for row in record.rows):
-        levels = [_level(value, x) for value in record.column(x)]
-        return list(zip(levels, _column(record, y), strict=True))
-    crashed = record.status == "diverged" and not record.rows
-    if x in record.config:
-        level = _level(record.config[x], x)
-        return [(level, value) for value in ((math.nan,) if crashed else _column(record, y))]
-    if crashed:
-        raise EstimateError(
-            f"{record.label or record.key[:8]} diverged before it measured '{x}', so its level is unknown."
-        )
-    raise _unmeasured(record, x)
-
-
-def _table(
-    records: Sequence[TrialRecord], columns: Sequence[str]
-) -> tuple[tuple[str, ...], str, list[tuple[float, ...]]]:
-    """Return flags, note, and the rows of a deterministic trial by rising level, every number finite."""
-    same = agreed(records)
-    if len(same.records) != 1:
-        raise EstimateError(f"this estimator reads the rows of one trial, got {len(same.records)} different ones.")
-    rows = sorted(zip(*(_column(same.records[0], column) for column in columns), strict=True))
-    if len(rows) < 2 or len({row[0] for row in rows}) < len(rows):
-        raise EstimateError(
-            f"a trend takes one row for each of at least two levels of '{columns[0]}', got {len(rows)} rows."
-        )
-    if not all(math.isfinite(number) for row in rows for number in row):
-        raise EstimateError(f"every level needs finite {', '.join(columns)}; at least one row has none.")
-    return same.flags, same.note, rows
-
-
-def _column(record: TrialRecord, name: str) -> tuple[float, ...]:
-    try:
-        return record.column(name)
-    except KeyError:
-        raise _unmeasured(record, name) from None
-
-
-def _unmeasured(record: TrialRecord, name: str) -> EstimateError:
-    known = {key for row in record.rows for key in row} | set(record.config)
-    return EstimateError(f"the recipe of '{record.study}' measured no '{name}'.{nearest(name, known)}")
-
-
-def _level(value: object, x: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise EstimateError(f"the levels of a trend are finite numbers; '{x}' is {value!r} in one trial.")
-    return float(value)

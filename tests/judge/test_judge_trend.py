@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from scipy import stats
-from sealed_claims import decide, make_part
+from sealed_claims import decide, make_part, make_sealed
 
 from repro.judge.comparison import check_parts
+from repro.judge.rule import judge
 from repro.schema.errors import ConfigError
 from repro.schema.verdict import Estimate
 from repro.stats.trend_tests import jonckheere_p, page_p
@@ -64,6 +65,16 @@ def test_the_decision(estimate: Estimate, outcome: str, reason: str | None):
     verdict = decide(TREND, estimate)
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
     assert verdict.detail
+
+
+def test_parts_share_the_level_of_a_miss_but_not_that_of_a_match():
+    """With two parts a reversed step at p = 0.005 is no miss (0.05 / 2 / 2 / 4 = 0.0031), and yet forbids a match."""
+    arms = {"main": {"a": noisy(0.001, step=0.005), "b": noisy(0.001)}}
+    parts = judge(make_sealed(TREND, TREND), arms).parts
+    assert (parts["a"].outcome, parts["a"].reason) == ("inconclusive", "underpowered")
+    assert parts["b"].outcome == "match"
+    arms["main"]["a"] = noisy(0.001, step=0.003)
+    assert judge(make_sealed(TREND, TREND), arms).parts["a"].outcome == "mismatch"
 
 
 def test_what_is_reported_beside_it():

@@ -139,6 +139,19 @@ def test_more_than_one_run_that_did_not_converge_is_no_submission():
     assert "at most 1 may" in got.note
 
 
+def test_a_single_run_left_has_a_mean_but_no_error():
+    """GPT-3 of MLPerf: N = 3."""
+    got = reference_convergence(published([19.0, 20.0, 22.0]), batch_size=256.0, runs=3)
+    assert got.value == pytest.approx(20 / 20.75)
+    assert got.extras["rcp_log_se"] is None
+    assert got.extras["rcp_p"] is not None
+
+
+def test_no_run_left_is_refused():
+    with pytest.raises(EstimateError, match="needs at least 3 runs"):
+        olympic([1.0, 2.0])
+
+
 def test_too_few_runs_are_no_submission():
     assert reference_convergence(published([19.0] * 4), batch_size=256.0, runs=5).flags == ("too_few",)
 
@@ -163,7 +176,7 @@ def test_bad_data_is_refused(records: list[TrialRecord], message: str):
     "runs", [[1.0, 2.0, 3.0], [1.0, 2.0, math.nan, 4.0], [1.0, -2.0, 3.0, 4.0], [1.0, 2.0, math.inf, 4.0]]
 )
 def test_a_bad_reference_is_refused(runs: list[float]):
-    with pytest.raises(EstimateError, match=r"at least 4 runs|positive and finite"):
+    with pytest.raises(EstimateError, match=r"at least 4 show|positive and finite"):
         reference_point(1, runs)
 
 

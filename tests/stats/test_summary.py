@@ -183,4 +183,26 @@ def test_incomplete_pairs_are_refused(records, message):
 
 
 def test_skewed_differences_are_flagged():
-    assert difference(pairs(*[(0.0, v) for v in [*np.linspace(0, 0.1, 9).tolist(), 9.0]])).flags == ("heavy_tailed",)
+    assert difference(pairs(*[(0.0, v) for v in [*np.linspace(0, 0.1, 9).tolist(), 9.0]])).flags == (
+        "heavy_tailed",
+        "unequal_arms",
+        "skew_guard",
+    )
+
+
+def test_a_quiet_arm_widens_the_interval_of_the_difference():
+    """Variances 1 : 16 at 5 runs exceed F(0.95; 4, 4) = 6.39; 1 : 4 do not."""
+    sample = np.array([-1.2, -0.6, 0.0, 0.5, 1.3])
+    quiet = difference(pairs(*zip((0.25 * sample[::-1]).tolist(), (3 + sample).tolist(), strict=True)))
+    assert quiet.flags == ("unequal_arms", "skew_guard")
+    alike = difference(pairs(*zip((0.5 * sample[::-1]).tolist(), (3 + sample).tolist(), strict=True)))
+    assert alike.flags == ()
+
+
+def test_differences_in_two_groups_are_flagged():
+    """Half of the pairs differ by 30 standard deviations more than the others, as both arms share a large seed effect."""
+    rng = np.random.default_rng(0)
+    shared = rng.normal(0, 100, 16)
+    gaps = np.repeat([0.0, 30.0], 8) + rng.standard_normal(16)
+    flags = difference(pairs(*((float(v), float(v + gap)) for v, gap in zip(shared, gaps, strict=True)))).flags
+    assert flags == ("multimodal",)
