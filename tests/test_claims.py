@@ -89,8 +89,29 @@ def run_smallest(claim: str, home: Path) -> dict:
     return verdicts
 
 
-MINUTES = {"chinchilla/fit_procedure_invariance"}
-"""Claims at full scale that take more than a few seconds: 4,500 starts of a fit."""
+UNDECIDED = {
+    "epoch_trends/gpu_performance@priced_gpus",
+    "epoch_trends/gpu_price_performance@dollars_of_2021",
+    "mlperf/larger_batch_slower@reference_runs",
+    "modded_nanogpt/run_spread@records_of_those_months",
+    "modded_nanogpt/run_spread@records_since",
+    "porian/attention_flops_counted@parabola",
+    "porian/line_fit_quality@published_procedure",
+    "porian/step1_kaplan_counting@parabola",
+    "porian/step2_last_layer_counted@parabola",
+    "porian/step3_warmup_scaled@parabola",
+    "porian/step4_cosine_decay@parabola",
+    "porian/steps_in_order@published_procedure",
+    "porian/tuned_kaplan_counting@parabola",
+}
+"""Protocols whose data are honestly too few to decide."""
+
+MINUTES = {
+    "chinchilla/fit_procedure_invariance",
+    "misfitting/checkpoint_selection",
+    "misfitting/loss_function_matters_less",
+}
+"""Claims at full scale that take more than a few seconds: 4,500 starts of a fit, or thousands of checkpoints."""
 
 
 @pytest.mark.parametrize(
@@ -102,7 +123,9 @@ def test_a_claim_that_needs_no_compute_is_decided_and_its_controls_fail(claim: s
         assert verdict.controls, name
         for control, result in verdict.controls.items():
             assert result.failed is True, f"{name}: control {control} did not fail: {result.detail}"
-        assert verdict.outcome in ("match", "mismatch"), f"{name}: {verdict.detail}"
+        undecided = f"{claim}@{name}" in UNDECIDED
+        assert (verdict.outcome == "inconclusive") == undecided, f"{name}: {verdict.detail}"
+        assert not undecided or verdict.reason == "underpowered", f"{name}: {verdict.reason}"
 
 
 @pytest.mark.slow
