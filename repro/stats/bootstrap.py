@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from repro.schema.errors import EstimateError
 
+_SORTED = 4_000_000
+"""Numbers sorted at a time: large tables are worked off in parts."""
+
 Statistic = Callable[[NDArray[np.intp]], ArrayLike]
 """Indices of the units to use, some of them repeated, to a value or a vector of values."""
 
@@ -20,16 +23,21 @@ def resamples(units: int, draws: int, seed: int, fitted: int = 1) -> NDArray[np.
     A resample with fewer distinct units than fitted parameters determines no fit, and is drawn again.
 
     Raises:
-        EstimateError: if there are no more units than fitted parameters.
+        EstimateError: if there are no more units than fitted parameters, or nothing is to be drawn.
     """
     _require_units(units, fitted, "bootstrap")
+    if draws < 1:
+        raise EstimateError(f"A bootstrap needs resamples to draw, got {draws}.")
     rng = np.random.default_rng(seed)
-    kept = np.empty((0, units), dtype=np.intp)
-    while len(kept) < draws:
+    kept, found = np.empty((draws, units), dtype=np.intp), 0
+    while found < draws:
         drawn = rng.integers(0, units, size=(draws, units))
-        distinct = (np.diff(np.sort(drawn, axis=1), axis=1) > 0).sum(axis=1) + 1
-        kept = np.concatenate([kept, drawn[distinct >= fitted]])
-    return kept[:draws]
+        for part in np.array_split(drawn, max(1, drawn.size // _SORTED)):
+            distinct = (np.diff(np.sort(part, axis=1), axis=1) > 0).sum(axis=1) + 1
+            good = part[distinct >= fitted][: draws - found]
+            kept[found : found + len(good)] = good
+            found += len(good)
+    return kept
 
 
 def bootstrap_se(

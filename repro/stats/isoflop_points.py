@@ -26,7 +26,7 @@ MIN_BUDGETS = 3
 """Two budgets always lie on a line."""
 
 
-@estimator(unit="budget")
+@estimator(unit="budget", simulator="repro.stats.simulators.isoflop.settings")
 def parabola_exponents(
     records: Sequence[TrialRecord], *, settings: Mapping[str, str], window: float = 0.15, min_points: int = 5
 ) -> dict[str, Estimate]:

@@ -70,3 +70,16 @@ def test_a_fit_that_seldom_fails_uses_the_other_draws():
     assert 0 < len(rare) < 50
     se = bootstrap_se(6, lambda i: math.nan if (i == i[0]).sum() >= 5 else VALUES[i].mean(), draws=1000)
     assert se == pytest.approx(VALUES.std(ddof=1) / math.sqrt(6), rel=0.1)
+
+
+def test_parts_of_a_large_bootstrap_are_drawn_as_one(monkeypatch):
+    whole = resamples(9, 50, 3, fitted=5)
+    monkeypatch.setattr("repro.stats.bootstrap._SORTED", 20)
+    assert (resamples(9, 50, 3, fitted=5) == whole).all()
+    assert (np.array([len(set(row)) for row in whole.tolist()]) >= 5).all()
+
+
+@pytest.mark.parametrize("draws", [0, -3])
+def test_a_bootstrap_without_draws_is_refused(draws):
+    with pytest.raises(EstimateError, match="needs resamples to draw"):
+        resamples(5, draws, 0)

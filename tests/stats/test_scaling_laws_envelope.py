@@ -120,3 +120,28 @@ def test_the_estimator_reads_trials() -> None:
     found = envelope_exponent(trials, counting="unstated", rows="curves", derive="flops", bootstrap=50)
     assert found.flags == ()
     assert found.value == approach1(read(table), rows="curves", bootstrap=50).value
+
+
+def test_equal_computes_of_one_size_are_averaged_and_single_points_are_named() -> None:
+    table = curves()
+    once = approach1(read(table), rows="finals", bootstrap=50)
+    twice: dict[str, object] = {name: list(values) * 2 for name, values in table.items()}
+    half = [loss + 0.01 for loss in table["loss"]] + [loss - 0.01 for loss in table["loss"]]
+    seeds = [0] * len(half) + [1] * len(half)
+    runs = list(range(len(half)))
+    both = approach1(read({**twice, "loss": half, "seed": seeds[::2], "run": runs}), rows="finals", bootstrap=50)
+    assert both.value == pytest.approx(once.value, abs=1e-6)
+    alone = {name: [*values, values[-1]] for name, values in table.items()}
+    alone["params"][-1], alone["run"][-1] = 9.9e9, -1.0
+    found = approach1(read(alone), rows="curves", bootstrap=50)
+    assert "1 runs with a single point are no curve and are left out" in found.note
+
+
+def test_the_sizes_exponent_needs_no_tokens() -> None:
+    sweep = read(curves())
+    table = {"params": sweep.params, "loss": sweep.loss, "flops": sweep.flops, "run": sweep.run}
+    assert approach1(read_sweep(table, counting="unstated"), rows="curves", bootstrap=50) == approach1(
+        sweep, rows="curves", bootstrap=50
+    )
+    with pytest.raises(EstimateError, match="no training tokens D"):
+        approach1(read_sweep(table, counting="unstated"), rows="curves", of="tokens")

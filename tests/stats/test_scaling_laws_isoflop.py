@@ -12,7 +12,7 @@ from repro.schema.errors import EstimateError
 from repro.schema.trial import TrialRecord
 from repro.stats import scaling_laws
 from repro.stats.scaling_laws.approach2 import Profile, find_optimum, near_minimum, parabola, pooled_sd
-from repro.stats.scaling_laws.law import log_optimal_params
+from repro.stats.scaling_laws.law import ParametricLaw, log_optimal_params
 from scaling_law_runs import EPOCH, record
 
 isoflop_exponent = partial(scaling_laws.isoflop_exponent, counting="embedding+head+attention")
@@ -222,7 +222,7 @@ def test_diverged_runs_are_flagged_and_counted() -> None:
 
 
 def test_records_without_the_columns_are_refused() -> None:
-    with pytest.raises(EstimateError, match="has no column 'tokens'"):
+    with pytest.raises(EstimateError, match="has no training tokens D"):
         isoflop_exponent(records([{"budget": 1e15, "params": 1e6, "loss": 2.0}]), of="tokens")
     with pytest.raises(EstimateError, match="needs finished training runs; the sweep has no rows .1 diverged"):
         isoflop_exponent([record([], {}, 0, status="diverged")])
@@ -233,3 +233,52 @@ def test_pooled_sd_is_that_of_repeats_alone() -> None:
     assert pooled_sd([np.array([1.0, 3.0]), np.array([5.0]), np.array([1.0, 2.0, 3.0])]) == pytest.approx(
         math.sqrt(4 / 3)
     )
+
+
+def test_two_cells_are_no_parabola() -> None:
+    found = find_optimum(profile([3.0, 2.0, 2.1, 3.2]), window=0.2, min_points=1)
+    assert (math.isnan(found.log_size), found.problem) == (
+        True,
+        "only 2 sizes are near the lowest loss, a parabola needs 3",
+    )
+
+
+def test_checkpoints_of_one_run_are_no_repeats() -> None:
+    """Three checkpoints next to one another share their run's noise: as seeds they would show almost none."""
+    rows = trained(noise=0.01, sizes=9, seed=4)
+    close = [
+        {**row, "run": i, "tokens": row["tokens"] * near, "loss": row["loss"] + 1e-6 * near}
+        for i, row in enumerate(rows)
+        for near in (0.999, 1.0, 1.001)
+    ]
+    single, found = isoflop_exponent(records(rows)), isoflop_exponent(records(close))
+    assert found.extras["seed_sd"] == pytest.approx(single.extras["seed_sd"], rel=1e-3)
+    assert found.se == pytest.approx(single.se, rel=0.1)
+    assert "noise of one run from the scatter" in found.note
+
+
+def test_sizes_that_differ_by_rounding_are_one_cell() -> None:
+    rows = trained(noise=0.01, seeds=3, seed=2)
+    shaken = [{**row, "params": row["params"] * (1 + 1e-12 * (i % 3))} for i, row in enumerate(rows)]
+    plain, found = isoflop_exponent(records(rows)), isoflop_exponent(records(shaken))
+    assert found.value == pytest.approx(plain.value, abs=1e-9)
+    assert found.extras["seed_sd"] == pytest.approx(plain.extras["seed_sd"])
+    assert found.extras["bias_bar"] == pytest.approx(plain.extras["bias_bar"], abs=1e-9)
+
+
+def test_a_bias_beyond_the_error_is_flagged() -> None:
+    """Grids that drift against the optimum, on a law with unequal exponents, move the exponent; nothing random shows it."""
+    law = ParametricLaw(E=1.7, A=70.0, B=28000.0, alpha=0.25, beta=0.5)
+    rng = np.random.default_rng(0)
+    rows = []
+    for k, budget in enumerate(1e19 * 3.0 ** np.arange(5)):
+        centre = log_optimal_params(law.theta, budget) - 0.6 * (k - 2) * math.log(1.8)
+        for params in np.exp(centre + np.arange(-5, 6) * math.log(1.8)):
+            tokens = budget / 6 / params
+            loss = float(law.loss(params, tokens)) + 0.001 * rng.normal()
+            rows.append({"budget": budget, "params": params, "tokens": tokens, "loss": loss})
+    found = isoflop_exponent(records(rows))
+    assert found.extras["bias_bar"] > found.se
+    assert "systematic_error" in found.flags
+    assert "parabolas on these grids are off by" in found.note
+    assert found.value - found.extras["exponent_bias"] == pytest.approx(2 / 3, abs=0.01)

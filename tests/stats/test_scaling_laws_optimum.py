@@ -8,7 +8,15 @@ from scipy import optimize
 
 from repro.schema.errors import EstimateError
 from repro.stats.scaling_laws import approach3, read_sweep
-from repro.stats.scaling_laws.huber import Runs, gradient_of_log_loss, log_loss, residuals, starting_grid, summed_loss
+from repro.stats.scaling_laws.huber import (
+    Runs,
+    gradient_of_log_loss,
+    log_loss,
+    loss_and_gradient,
+    residuals,
+    starting_grid,
+    summed_loss,
+)
 from repro.stats.scaling_laws.lad import fit
 from repro.stats.scaling_laws.law import Array, ParametricLaw
 from repro.stats.scaling_laws.newton import minimise
@@ -174,3 +182,56 @@ def test_log_loss_and_its_gradient_agree() -> None:
         EPOCH.theta, lambda t: log_loss(t[None], runs.log_params, runs.log_tokens)[0], 1e-7
     )
     assert pytest.approx(numeric, abs=1e-5) == gradient_of_log_loss(EPOCH.theta[None], runs)[0].T
+
+
+def two_laws(seed: int, n: int = 20) -> Runs:
+    """Runs of which half follow another law: the objective has several local minima."""
+    rng = np.random.default_rng(seed)
+    params = np.exp(rng.uniform(np.log(1e7), np.log(1e10), n))
+    tokens = params * np.exp(rng.uniform(0, np.log(300), n))
+    one = ParametricLaw(E=1.7, A=0.7 * 1e8**0.3, B=0.7 * 5e9**0.6, alpha=0.3, beta=0.6)
+    other = ParametricLaw(E=2.0, A=0.3 * 1e8**0.6, B=0.9 * 5e9**0.3, alpha=0.6, beta=0.3)
+    loss = np.where(rng.random(n) < 0.5, one.loss(params, tokens), other.loss(params, tokens))
+    return Runs(np.log(params), np.log(tokens), np.log(loss) + 0.02 * rng.normal(size=n))
+
+
+def ends_of_lbfgs(runs: Runs, starts: int, seed: int) -> Array:
+    rng = np.random.default_rng(seed)
+    middle = Runs(runs.log_params - runs.log_params.mean(), runs.log_tokens - runs.log_tokens.mean(), runs.log_loss)
+
+    def scaled(theta: Array) -> tuple[float, Array]:
+        value, slope = loss_and_gradient(theta, middle)
+        return 1e3 * value, 1e3 * slope
+
+    low, high = np.array([-4, -4, -3, 0.02, 0.02]), np.array([1.5, 1.5, 1.2, 1.5, 1.5])
+    ends = [
+        optimize.minimize(scaled, start, jac=True, method="L-BFGS-B", options={"ftol": 1e-15, "gtol": 1e-12}).fun / 1e3
+        for start in rng.uniform(low, high, (starts, 5))
+    ]
+    return np.array(ends)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_random_starts_find_nothing_lower_where_there_are_several_minima(seed: int) -> None:
+    runs = two_laws(seed)
+    found, ends = find_optimum(runs), ends_of_lbfgs(runs, 100, seed)
+    assert ends.min() > found.objective * (1 - 1e-10)
+    assert found.certified
+    assert np.isfinite(found.runner_up) or found.arrived == found.starts
+
+
+def test_a_term_that_the_map_drops_can_return() -> None:
+    """With E next to zero the map's best law has none; descents from it must still arrive."""
+    runs = in_logs(drawn_runs(ParametricLaw(E=2e-3, A=400, B=1200, alpha=0.34, beta=0.34), n=40, noise=1e-4))
+    start = map_exponents(runs, 1e-3).basins
+    assert (start[:, :3] > -50).all()
+    assert fit(start, runs)[1].min() == pytest.approx(find_optimum(runs).objective, rel=1e-8)
+
+
+def test_a_start_at_the_minimum_ends_within_a_few_steps() -> None:
+    runs = in_logs(drawn_runs(n=60, noise=0.01))
+    best = find_optimum(runs)
+    theta, value = minimise(best.theta[None], runs, max_steps=3, damping=1e-6)
+    assert value[0] == pytest.approx(best.objective, rel=1e-12)
+    assert theta[0] == pytest.approx(best.theta, rel=1e-6)

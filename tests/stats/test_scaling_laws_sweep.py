@@ -2,6 +2,8 @@ import doctest
 import math
 import sys
 from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -160,8 +162,9 @@ def test_diverged_runs_are_counted_and_decide_nothing() -> None:
     sweep = read(put("loss", 2, math.inf) | {"run": list("abcdefg")})
     assert (len(sweep), sweep.diverged, sweep.flags) == (6, 1, ("diverged",))
     assert "1 runs diverged" in sweep.note
-    two_rows_of_one = read({**changed(loss=[math.nan, math.nan, *TABLE["loss"][2:]]), "run": list("aabbccc")})
-    assert (two_rows_of_one.diverged, two_rows_of_one.runs) == (1, 2)
+    lost = [math.nan if n == 1e7 else loss for n, loss in zip(TABLE["params"], TABLE["loss"], strict=True)]
+    two_rows_of_one = read({**changed(loss=lost), "run": list("abcdabc")})
+    assert (two_rows_of_one.diverged, two_rows_of_one.runs) == (1, 3)
     runs = drawn_runs(n=40, noise=0.01)
     runs["loss"][3] = math.nan
     fit = approach3(read(runs), bootstrap=50)
@@ -267,3 +270,119 @@ def test_a_published_table_is_read_once_however_many_replicates_read_it() -> Non
     found = isoflop_exponent(records_of(rows), counting="unstated", bootstrap=100)
     assert (found.n, found.flags) == (3, ())
     assert found.value == pytest.approx(0.37 / 0.72, abs=0.01)
+
+
+PROFILES = {
+    "budget": np.repeat([1e18, 3e18, 1e19, 3e19, 1e20], 7).tolist(),
+    "params": (
+        np.sqrt(np.repeat([1e18, 3e18, 1e19, 3e19, 1e20], 7) / 120) * np.tile(np.geomspace(0.2, 5, 7), 5)
+    ).tolist(),
+}
+PROFILES["tokens"] = [c / 6 / n for c, n in zip(PROFILES["budget"], PROFILES["params"], strict=True)]
+PROFILES["loss"] = law(np.array(PROFILES["params"]), np.array(PROFILES["tokens"])).tolist()
+
+
+def test_without_tokens_the_size_has_an_exponent_and_nothing_else_has() -> None:
+    known = approach2(read(PROFILES), bootstrap=50)
+    sweep = read({name: values for name, values in PROFILES.items() if name != "tokens"})
+    found = approach2(sweep, bootstrap=50)
+    assert (found.value, found.se) == (known.value, known.se)
+    assert found.extras["bias_bar"] is None
+    assert "no bias bar, because no law can be fitted to the sweep (The sweep has no training tokens D" in found.note
+    for attempt in (lambda: approach2(sweep, of="tokens"), lambda: approach3(sweep)):
+        with pytest.raises(EstimateError, match="no training tokens D, which this estimate needs"):
+            attempt()
+    derived = read({**sweep_table(sweep), "flops": PROFILES["budget"]}, derive="tokens")
+    assert derived.tokens == pytest.approx(PROFILES["tokens"])
+
+
+def sweep_table(sweep: Sweep) -> dict[str, object]:
+    return {"params": sweep.params, "loss": sweep.loss, "budget": sweep.budget}
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([None] * 7, "is empty in 7 rows"),
+        ([1.0, 2.0, math.nan, 3.0, 4.0, 5.0, 6.0], "is empty in 1 rows .row 2"),
+        ([0] * 7, "must have one size; run 0.0 has N from 1e.07 to 8e.07"),
+    ],
+)
+def test_labels_that_would_merge_runs_are_refused(labels: list[object], said: str) -> None:
+    with pytest.raises(EstimateError, match=said):
+        read(changed(run=labels))
+
+
+def test_run_and_seed_may_have_other_names_but_must_be_there() -> None:
+    twice: dict[str, list[object]] = {name: list(values) * 2 for name, values in TABLE.items()}
+    assert len(read({**twice, "rng": [0] * 7 + [1] * 7}, columns={"seed": "rng"})) == 14
+    assert read({**twice, "job": [*range(7)] * 2, "seed": [0] * 7 + [1] * 7}, columns={"run": "job"}).runs == 7
+    for role in ("run", "seed"):
+        with pytest.raises(EstimateError, match=f"no column 'job' for its {role}"):
+            read(TABLE, columns={role: "job"})
+
+
+def test_numbers_of_any_type_are_numbers() -> None:
+    exact = read(
+        changed(loss=[Decimal(str(v)) for v in TABLE["loss"]], params=[Fraction(int(v)) for v in TABLE["params"]])
+    )
+    assert exact.loss.tolist() == TABLE["loss"]
+    assert exact.params.tolist() == TABLE["params"]
+    assert read(put("loss", 0, Decimal("NaN"))).diverged == 1
+    assert read(put("loss", 0, 1e300)).diverged == 1
+    with pytest.raises(EstimateError, match="'params' of a sweep must be a number above zero"):
+        read(put("params", 0, 10**400))
+
+
+def test_a_column_that_a_frame_has_twice_is_refused() -> None:
+    frame = pd.DataFrame(TABLE)
+    with pytest.raises(EstimateError, match="several columns named loss"):
+        read(pd.concat([frame, frame["loss"]], axis=1))
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"columns": ["params"]}, "columns maps roles"),
+        ({"columns": {"params": "tokens", "tokens": "tokens"}}, "reads params and tokens from one column, 'tokens'"),
+        ({"budget_tolerance": -0.1}, "budget_tolerance is a share"),
+        ({"budget_tolerance": math.nan}, "budget_tolerance is a share"),
+        ({"budget_tolerance": 1.0}, "budget_tolerance is a share"),
+    ],
+)
+def test_arguments_of_no_use_are_refused(how: dict, said: str) -> None:
+    with pytest.raises(EstimateError, match=said):
+        read(TABLE, **how)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"bootstrap": 0}, "bootstrap must be a whole number of at least 20, not 0"),
+        ({"bootstrap": 1}, "at least 20, not 1"),
+        ({"bootstrap": 50.5}, "at least 20, not 50.5"),
+        ({"bootstrap": True}, "at least 20, not True"),
+        ({"min_points": 2}, "min_points must be a whole number of at least 3"),
+        ({"window": -0.1}, "window must be a width of 0 or more"),
+        ({"window": math.nan}, "window must be a width of 0 or more"),
+    ],
+)
+def test_settings_that_would_give_no_error_are_refused(how: dict, said: str) -> None:
+    with pytest.raises(EstimateError, match=said):
+        approach2(read(PROFILES), **how)
+    if "bootstrap" in how:
+        with pytest.raises(EstimateError, match=said):
+            approach3(read(PROFILES), **how)
+        with pytest.raises(EstimateError, match=said):
+            approach1(read(PROFILES, derive="flops"), rows="finals", **how)
+
+
+def test_a_fit_that_hangs_on_one_budget_says_so() -> None:
+    """Without the third budget, N is the same everywhere."""
+    runs = drawn_runs(n=40, noise=0.01)
+    budget = np.repeat([1e18, 1e19, 1e20], [10, 10, 20])
+    runs["params"][:20] = 1e9
+    fit = approach3(read({**sized(runs["params"], runs["tokens"]), "budget": budget}), bootstrap=50)["a"]
+    assert "heavy_tailed" in fit.flags
+    assert "without the budget of 1e+20 FLOPs" in fit.note
+    assert "se_leave_one_budget_out" not in fit.extras

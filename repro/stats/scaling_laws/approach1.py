@@ -16,7 +16,7 @@ from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Estimate
 from repro.stats.bootstrap import resamples
 from repro.stats.estimator import estimator
-from repro.stats.scaling_laws.approach3 import one_of
+from repro.stats.scaling_laws.approach3 import MIN_DRAWS, at_least, one_of
 from repro.stats.scaling_laws.counting import Counting
 from repro.stats.scaling_laws.law import Array
 from repro.stats.scaling_laws.records import sweep_of
@@ -40,10 +40,12 @@ class Curves:
     """ln C of the levels, `[k]`."""
     loss: Array
     """`[runs, k]`."""
-    log_tokens: Array
-    """`[runs, k]`."""
+    log_tokens: Array | None
+    """`[runs, k]`; None unless the exponent is of tokens."""
     log_params: Array
     """`[runs]`."""
+    alone: int
+    """Runs (or sizes) with one point, which are no curve and are left out."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +105,13 @@ def approach1(
     """
     one_of("rows", rows, ("curves", "finals"))
     one_of("of", of, ("params", "tokens"))
+    at_least("levels", levels, 2 * MIN_SIZES)
+    at_least("bootstrap", bootstrap, MIN_DRAWS)
     if sweep.flops is None:
         raise EstimateError("An envelope over compute needs a column 'flops', or derive='flops' for C = 6ND.")
-    curves = _curves(sweep, rows, levels)
+    curves = _curves(sweep, rows, levels, of)
     everything = np.arange(len(curves.loss))
-    found = _envelope(curves, everything, of)
+    found = _envelope(curves, everything)
     unit = "run" if rows == "curves" else "size"
     extras: dict[str, float | None] = {
         "envelope_levels": float(found.levels),
@@ -119,6 +123,8 @@ def approach1(
         f"envelope of {len(curves.loss)} curves ({'checkpoints of one run each' if rows == 'curves' else 'final losses of one size each'}) "
         f"at {levels} computes, {100 * found.censored:.0f} % censored; {sweep.note}"
     )
+    if curves.alone:
+        note += f"; {curves.alone} {unit}s with a single point are no curve and are left out"
     if found.sizes < MIN_SIZES:
         said = (
             f"only {found.sizes} sizes are best anywhere between a smaller and a larger one that were trained as long: an envelope of so "
@@ -126,7 +132,7 @@ def approach1(
         )
         return Estimate(None, n=found.sizes, unit=unit, flags=sweep.flags, extras=extras, note=f"{said}; {note}")
     drawn = resamples(len(curves.loss), bootstrap, seed, fitted=MIN_SIZES)
-    slopes = np.array([_envelope(curves, np.unique(some), of).slope for some in drawn])
+    slopes = np.array([_envelope(curves, np.unique(some)).slope for some in drawn])
     kept = np.isfinite(slopes)
     extras["lost_draws"] = float(1 - kept.mean())
     if kept.sum() < 2:
@@ -181,26 +187,23 @@ def envelope_exponent(
     return replace(found, flags=tuple(dict.fromkeys((*flags, *found.flags))))
 
 
-def _curves(sweep: Sweep, rows: str, levels: int) -> Curves:
-    """Interpolate every curve's loss and ln D in ln C at the levels, which span all computes."""
+def _curves(sweep: Sweep, rows: str, levels: int, of: str) -> Curves:
+    """Interpolate every curve's loss and ln D in ln C at the levels, which span all computes; points of equal C are averaged."""
     assert sweep.flops is not None
-    log_c, log_d = np.log(sweep.flops), np.log(sweep.tokens)
+    log_c = np.log(sweep.flops)
+    log_d = np.log(sweep.tokens) if of == "tokens" else log_c
     grid = np.linspace(log_c.min(), log_c.max(), levels)
     _, owner = np.unique(sweep.run if rows == "curves" else sweep.params, return_inverse=True)
     loss, tokens, params = [], [], []
     for curve in range(int(owner.max()) + 1):
         own = np.flatnonzero(owner == curve)
-        if np.ptp(sweep.params[own]) > 1e-9 * sweep.params[own].max():
-            raise EstimateError(
-                f"The rows of one training run must have one size; one has N from {sweep.params[own].min():.4g} to "
-                f"{sweep.params[own].max():.4g}. Check the column 'run'."
-            )
-        if len(own) < 2:
+        x, place, repeats = np.unique(np.round(log_c[own], 9), return_inverse=True, return_counts=True)
+        if len(x) < 2:
             continue
-        own = own[np.argsort(log_c[own], kind="stable")]
-        inside = (grid >= log_c[own[0]] - 1e-9) & (grid <= log_c[own[-1]] + 1e-9)
-        loss.append(np.where(inside, np.interp(grid, log_c[own], sweep.loss[own]), np.nan))
-        tokens.append(np.interp(grid, log_c[own], log_d[own]))
+        inside = (grid >= x[0] - 1e-8) & (grid <= x[-1] + 1e-8)
+        heights, seen = (np.bincount(place, weights=y[own]) / repeats for y in (sweep.loss, log_d))
+        loss.append(np.where(inside, np.interp(grid, x, heights), np.nan))
+        tokens.append(np.interp(grid, x, seen))
         params.append(float(np.log(sweep.params[own[0]])))
     if len(loss) < MIN_SIZES:
         what = (
@@ -212,10 +215,11 @@ def _curves(sweep: Sweep, rows: str, levels: int) -> Curves:
             f"An envelope needs {MIN_SIZES} or more {what}, got {len(loss)}. With rows='curves' the column 'run' says which "
             f"checkpoints belong together."
         )
-    return Curves(grid, np.array(loss), np.array(tokens), np.array(params))
+    alone = int(owner.max()) + 1 - len(loss)
+    return Curves(grid, np.array(loss), np.array(tokens) if of == "tokens" else None, np.array(params), alone)
 
 
-def _envelope(curves: Curves, chosen: NDArray[np.intp], of: str) -> Envelope:
+def _envelope(curves: Curves, chosen: NDArray[np.intp]) -> Envelope:
     """Fit the line through the best of the chosen curves at each level that is not censored."""
     loss, params = curves.loss[chosen], curves.log_params[chosen]
     present = np.isfinite(loss)
@@ -228,7 +232,9 @@ def _envelope(curves: Curves, chosen: NDArray[np.intp], of: str) -> Envelope:
     slope = np.nan
     if sizes >= MIN_SIZES:
         x = curves.log_compute[inner]
-        y = size[inner] if of == "params" else curves.log_tokens[chosen][best[inner], np.flatnonzero(inner)]
+        y = size[inner]
+        if curves.log_tokens is not None:
+            y = curves.log_tokens[chosen][best[inner], np.flatnonzero(inner)]
         centred = x - x.mean()
         slope = float(centred @ y / (centred @ centred))
     covered = present.any(axis=0)

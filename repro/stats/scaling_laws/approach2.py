@@ -17,6 +17,10 @@ MIN_BUDGETS = 3
 """Two budgets always lie on a line: they give a slope, but nothing to tell how uncertain it is."""
 
 
+_SAME_SIZE = 1e-6
+"""Difference of ln N below which sizes are one."""
+
+
 @dataclass(frozen=True)
 class Profile:
     """The runs of one compute budget, one cell a size, sizes increasing."""
@@ -69,6 +73,12 @@ class Slope:
         return max(self.se_noise or 0.0, self.se_leave_one_out, self.se_regression)
 
 
+def cells_of(log_params: Array) -> list[NDArray[np.intp]]:
+    """Return the rows of each size, sizes increasing. Sizes that differ by rounding are one: three seeds are not three points."""
+    order = np.argsort(log_params, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(log_params[order]) > _SAME_SIZE) + 1)
+
+
 def near_minimum(loss: Array, window: float, min_points: int) -> NDArray[np.intp]:
     """Return the cells within `window` nats of the lowest loss, or the lowest `min_points` if those are fewer."""
     order = np.argsort(loss, kind="stable")
@@ -95,6 +105,10 @@ def find_optimum(profile: Profile, window: float = 0.15, min_points: int = 5) ->
     if len(profile.loss) < 3:
         return Optimum(math.nan, np.arange(0), np.zeros(0), f"only {len(profile.loss)} sizes, a parabola needs 3")
     used = near_minimum(profile.loss, window, min_points)
+    if len(used) < 3:
+        return Optimum(
+            math.nan, used, np.zeros(0), f"only {len(used)} sizes are near the lowest loss, a parabola needs 3"
+        )
     x, loss = profile.log_size[used], profile.loss[used]
     c = parabola(x, profile.seeds[used]) @ loss
     centred = x - x.mean()

@@ -19,6 +19,7 @@ from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Estimate
 from repro.stats.bootstrap import resamples
 from repro.stats.estimator import estimator
+from repro.stats.scaling_laws.budgets import jackknife_se, lawful, leave_one_budget_out
 from repro.stats.scaling_laws.counting import Counting
 from repro.stats.scaling_laws.huber import DELTA, Runs, residuals, summed_loss
 from repro.stats.scaling_laws.lad import fit
@@ -29,8 +30,11 @@ from repro.stats.scaling_laws.optimum import FITTED, Optimum, find_optimum, requ
 from repro.stats.scaling_laws.records import sweep_of
 from repro.stats.scaling_laws.sweep import Sweep
 
-MIN_BUDGETS = 3
-"""Budgets below which leaving one out tells nothing."""
+MIN_DRAWS = 20
+"""Resamples below which their scatter says nothing."""
+
+_COUNTS = 4_000_000
+"""How often runs were drawn, held at a time: a bootstrap of a large table goes in parts."""
 
 LOST_DRAWS = 0.05
 """Share of resamples without an acceptable fit, above which the estimate is `heavy_tailed`."""
@@ -61,24 +65,12 @@ def bootstrap_fits(
     unit = np.arange(len(runs)) if unit is None else unit
     units = int(unit.max()) + 1
     drawn = resamples(units, draws, seed, fitted=FITTED)
-    counts = np.zeros((draws, units))
-    np.add.at(counts, (np.arange(draws)[:, None], drawn), 1.0)
-    return fit(np.tile(theta, (draws, 1)), runs, counts[:, unit], delta, damping=WARM)[0]
-
-
-def leave_one_budget_out(sweep: Sweep, theta: Array, delta: float = DELTA) -> Array | None:
-    """Return the θ without each budget in turn, `[budgets, 5]`; None for fewer than three budgets, or if one is indispensable."""
-    budgets = np.unique(sweep.budget) if sweep.budget is not None else np.zeros(0)
-    if len(budgets) < MIN_BUDGETS:
-        return None
-    weights = np.array([sweep.budget != budget for budget in budgets], dtype=float)
-    for row in weights:
-        try:
-            require_spread(sweep.rows(row > 0).logs)
-        except EstimateError:
-            return None
-    found = fit(np.tile(theta, (len(budgets), 1)), sweep.logs, weights, delta, damping=WARM)[0]
-    return found if (found[:, 3:] > 0).all() else None
+    fits = np.empty((draws, FITTED))
+    for low in range(0, draws, part := max(1, _COUNTS // len(runs))):
+        some = drawn[low : low + part]
+        counts = np.array([np.bincount(rows, minlength=units) for rows in some], dtype=np.float64)
+        fits[low : low + part] = fit(np.tile(theta, (len(some), 1)), runs, counts[:, unit], delta, damping=WARM)[0]
+    return fits
 
 
 def _identified_optimum(runs: Runs, delta: float, every_start: bool) -> tuple[Optimum, float]:
@@ -148,21 +140,25 @@ def approach3(
         return {name: from_table(value, flags, extras, note) for name, value in values.items()}
     if objective == "likelihood":
         raise EstimateError("The bootstrap resamples the Huber fit; use objective: huber, or uncertainty: none.")
+    at_least("bootstrap", bootstrap, MIN_DRAWS)
     dof = sweep.runs - FITTED
     if dof < 1:
         raise EstimateError(f"A bootstrap of five constants needs more than five independent runs, got {sweep.runs}.")
     fits = bootstrap_fits(runs, theta, bootstrap, seed, delta, sweep.run)
-    kept = np.isfinite(fits).all(axis=1) & (fits[:, 3] > 0) & (fits[:, 4] > 0) & (np.abs(fits) < 600).all(axis=1)
+    kept = lawful(fits)
     lost = float(1 - kept.mean())
     extras["lost_draws"] = lost
     if lost > LOST_DRAWS:
         flags = (*flags, "heavy_tailed")
-    if kept.sum() < 2:
+    if kept.sum() < MIN_DRAWS / 2:
         raise EstimateError(
-            "No resample of the runs gives a law with both exponents above zero: the fit hangs on single runs."
+            f"{kept.sum()} of {bootstrap} resamples of the runs give a law with both exponents above zero: the fit hangs on single runs."
         )
     draws = named_constants(fits[kept])
-    without = leave_one_budget_out(sweep, theta, delta)
+    without, needed = leave_one_budget_out(sweep, theta, delta)
+    if needed:
+        flags = (*flags, "heavy_tailed")
+        note += f"; without the budget of {needed} FLOPs the runs give no law with two exponents above zero: the fit hangs on it"
     left_out = None if without is None else named_constants(without)
     widen = math.sqrt(sweep.runs / dof)  # as in `repro.stats.bootstrap`
     return {
@@ -201,11 +197,6 @@ def _with_error(
         extras={**extras, "se_runs": finite(by_runs), **_ends(draws)},
         note=f"{note}; standard error from {'leaving out budgets' if wider else f'{len(draws)} bootstrap resamples of whole runs'}",
     )
-
-
-def jackknife_se(values: Array) -> float:
-    """Return √((k − 1)/k Σ (value − mean)²) of the k leave-one-out values."""
-    return float(np.sqrt((len(values) - 1) / len(values) * ((values - values.mean()) ** 2).sum()))
 
 
 @estimator(unit="run", simulator="repro.stats.simulators.law.refit")
@@ -288,6 +279,12 @@ def _ends(draws: Array) -> dict[str, float | None]:
 def finite(value: float) -> float | None:
     """Return the value, or None where JSON has no word for it."""
     return float(value) if math.isfinite(value) else None
+
+
+def at_least(name: str, value: int, least: int) -> None:
+    """Raise `EstimateError` unless the argument `name` is a whole number of at least `least`."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        raise EstimateError(f"{name} must be a whole number of at least {least}, not {value!r}.")
 
 
 def one_of(name: str, value: str, valid: Sequence[str]) -> None:

@@ -13,13 +13,14 @@ from repro.stats.estimator import estimator
 from repro.stats.scaling_laws.approach2 import (
     MIN_BUDGETS,
     Profile,
+    cells_of,
     find_optimum,
     fit_exponent,
     pooled_sd,
     scatter,
     slope_of,
 )
-from repro.stats.scaling_laws.approach3 import one_of
+from repro.stats.scaling_laws.approach3 import MIN_DRAWS, at_least, one_of
 from repro.stats.scaling_laws.counting import Counting
 from repro.stats.scaling_laws.isoflop_checks import asymmetry, parabola_bias, quartic_shift
 from repro.stats.scaling_laws.law import Array
@@ -74,6 +75,10 @@ def approach2(
         EstimateError: if the sweep has no budgets, or `of` is neither.
     """
     one_of("of", of, ("params", "tokens"))
+    at_least("min_points", min_points, 3)
+    at_least("bootstrap", bootstrap, MIN_DRAWS)
+    if not window >= 0:
+        raise EstimateError(f"window must be a width of 0 or more in the unit of the losses, not {window}.")
     if sweep.budget is None:
         raise EstimateError(
             "IsoFLOP profiles need budgets: a column 'budget' with the nominal FLOPs of each run, or FLOPs that budget_tolerance groups."
@@ -115,6 +120,11 @@ def approach2(
         extras |= {**bias, "quartic_shift": shift, "quartic_intercept_percent": percent}
         extras["cubic_asymmetry"] = asymmetry(profiles, optima)
         notes += [missing] * bool(missing)
+        if (bias["bias_bar"] or 0.0) > slope.se:
+            flags = (*flags, "systematic_error")
+            notes.append(
+                f"parabolas on these grids are off by {bias['exponent_bias']:+.2g}, more than the standard error"
+            )
     if slope.refused_draws > REFUSED_DRAWS:
         flags = (*flags, "heavy_tailed")
     notes.append(f"noise of one run from {'repeats' if repeats is not None else 'the scatter about the parabolas'}")
@@ -181,21 +191,23 @@ def _cells(sweep: Sweep, of: str) -> list[Cells]:
     found = []
     for budget in np.unique(sweep.budget):
         rows = np.flatnonzero(sweep.budget == budget)
-        groups: dict[float, list[int]] = {}
-        for row in rows:
-            groups.setdefault(float(sweep.params[row]), []).append(int(row))
-        own = sorted(groups.values(), key=lambda cell: float(log_size[cell].mean()))
+        own = [rows[cell] for cell in cells_of(np.log(sweep.params[rows]))]
+        own.sort(key=lambda cell: float(log_size[cell].mean()))
         members = np.zeros((len(own), int(sweep.run.max()) + 1)) if shared else None
-        if members is not None:
-            for i, cell in enumerate(own):
-                np.add.at(members[i], sweep.run[cell], 1 / len(cell))
-        losses = [sweep.loss[cell] for cell in own]
+        losses = []
+        for i, cell in enumerate(own):
+            runs, which, rows_of_run = np.unique(sweep.run[cell], return_inverse=True, return_counts=True)
+            losses.append(
+                np.bincount(which, weights=sweep.loss[cell]) / rows_of_run
+            )  # checkpoints of one run are no repeats
+            if members is not None:
+                members[i, runs] = 1 / len(runs)
         found.append(
             (
                 float(budget),
                 np.array([log_size[cell].mean() for cell in own]),
                 np.array([loss.mean() for loss in losses]),
-                np.array([len(cell) for cell in own], dtype=float),
+                np.array([len(loss) for loss in losses], dtype=float),
                 members,
                 losses,
             )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from repro.schema.errors import EstimateError
-from repro.stats.scaling_laws.approach2 import Optimum, Profile, find_optimum, slope_of
+from repro.stats.scaling_laws.approach2 import Optimum, Profile, cells_of, find_optimum, slope_of
 from repro.stats.scaling_laws.huber import DELTA
 from repro.stats.scaling_laws.lad import fit
 from repro.stats.scaling_laws.law import Array
@@ -33,8 +33,8 @@ def parabola_bias(
         All None if the law cannot be fitted to the sweep, or a parabola has no inner minimum without noise.
     """
     nothing: dict[str, float | None] = {"bias_bar": None, "exponent_bias": None, "intercept_bias_percent": None}
-    runs = sweep.logs
     try:
+        runs = sweep.logs
         require_spread(runs)
         basins = map_exponents(runs, DELTA).basins
         if not len(basins):
@@ -62,11 +62,11 @@ def bias_under(
     by_parabola, by_law = [], []
     for budget in budgets:
         rows = np.flatnonzero(sweep.budget == budget)
-        _, first = np.unique(sweep.params[rows], return_index=True)
-        n, d = np.log(sweep.params[rows[first]]), np.log(sweep.tokens[rows[first]])
+        cells = cells_of(np.log(sweep.params[rows]))
+        n, d = (np.array([np.log(y[rows[cell]]).mean() for cell in cells]) for y in (sweep.params, sweep.tokens))
         size = n if of == "params" else d
         order = np.argsort(size)
-        seeds = np.array([(sweep.params[rows] == sweep.params[rows[i]]).sum() for i in first], dtype=float)
+        seeds = np.array([len(np.unique(sweep.run[rows[cell]])) for cell in cells], dtype=float)
         found = find_optimum(
             Profile(float(budget), size[order], _loss(theta, n, d)[order], seeds[order]), window, min_points
         )

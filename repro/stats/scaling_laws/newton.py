@@ -11,14 +11,20 @@ from numpy.typing import NDArray
 from repro.stats.scaling_laws.huber import DELTA, Runs
 from repro.stats.scaling_laws.law import Array
 
-_BATCH = 256
-"""Fits under way at a time: [256, 240] arrays stay in the cache of one core."""
+_NUMBERS = 80_000
+"""Numbers in an array, fits under way times runs: large enough that the arithmetic outweighs the calls, small enough for the cache."""
 
-SCRATCH = 19
+_MOST = 2048
+"""Fits under way at a time at most."""
+
+SCRATCH = 9
 """Arrays `[R, n]` that one evaluation works in."""
 
 _RIDGE = 1e-2
 """Least curvature of a damped step, in units of λ."""
+
+_UNDAMPED = 1e-3
+"""Damping below which a step is Newton's but for a thousandth."""
 
 _LARGEST = 600.0
 """Bound on the log of a term over E, which keeps exp finite."""
@@ -39,8 +45,8 @@ def minimise(
 ) -> tuple[Array, Array]:
     """Minimise the summed Huber loss from every starting point, each descending on its own.
 
-    A step that lowers the objective is taken, and the next is damped three times less; one that does not is repeated with ten
-    times the damping. A fit ends when its objective no longer falls in double precision.
+    A step that lowers the objective is taken, and the next is damped five times less; one that does not is repeated with ten
+    times the damping. A fit ends when its objective no longer falls by more than rounding.
 
     Args:
         starts: θ = (a, b, e, α, β), `[R, 5]`.
@@ -71,31 +77,36 @@ def _descend(
 ) -> Array:
     """Move every θ `[R, 5]`, in place, to where its descent ends; return the objectives. As fits end, others enter."""
     fits, moments = len(theta), _moments(runs)
+    batch = max(1, min(fits, _NUMBERS // len(runs), _MOST))
     equal = np.ones((1, len(runs)))
 
     def evaluate(points: Array, which: NDArray[np.intp]) -> Derivatives:
         return derivatives(points, runs, equal if weights is None else weights[which], delta, moments, scratch)
 
-    scratch = np.empty((SCRATCH, min(_BATCH, fits), len(runs)))
+    scratch = np.empty((SCRATCH, batch, len(runs)))
     value, slope = np.empty(fits), np.empty((fits, 5))
     hessian, metric = np.empty((fits, 5, 5)), np.empty((fits, 5))
     damping, steps = np.full(fits, first_damping), np.zeros(fits, dtype=np.intp)
     kept = (value, slope, hessian, metric)
-    for low in range(0, fits, _BATCH):
-        first = np.arange(low, min(fits, low + _BATCH))
+    for low in range(0, fits, batch):
+        first = np.arange(low, min(fits, low + batch))
         for own, found in zip(kept, evaluate(theta[first], first), strict=True):
             own[first] = found
     active, entered = np.arange(0), 0
     while len(active) or entered < fits:
-        active = np.concatenate([active, np.arange(entered, min(fits, entered + _BATCH - len(active)))])
+        active = np.concatenate([active, np.arange(entered, min(fits, entered + batch - len(active)))])
         entered = max(entered, int(active[-1]) + 1)
-        candidate = theta[active] + _step(slope[active], hessian[active], metric[active], damping[active])
+        step = _step(slope[active], hessian[active], metric[active], damping[active])
+        candidate = theta[active] + step
         new = evaluate(candidate, active)
         better = np.isfinite(new[0]) & (new[0] < value[active])
         gain = np.where(better, value[active] - new[0], 0.0)
-        # Done: the objective no longer falls in double precision, or no damped step lowers it at all.
-        done = np.where(better, gain <= 1e-15 * value[active], damping[active] > 1e9)
-        damping[active] = np.where(better, np.maximum(damping[active] / 3, 1e-10), damping[active] * 10)
+        # Done: a step that is all but undamped gains next to nothing (the next would gain its square), or the objective no longer falls
+        # in double precision, or a step was no better that would not have gained that much, and shorter ones would gain less.
+        least = np.where(damping[active] < _UNDAMPED, 1e-12, 1e-15) * value[active]
+        hoped = -0.5 * np.einsum("ri,ri->r", step, slope[active])
+        done = np.where(better, gain <= least, (hoped <= 1e-16 * value[active]) | (damping[active] > 1e9))
+        damping[active] = np.where(better, np.maximum(damping[active] / 5, 1e-10), damping[active] * 10)
         steps[active] += 1
         taken = active[better]
         theta[taken] = candidate[better]
@@ -148,9 +159,9 @@ def _solve(matrices: Array, right: Array, least_pivot: Array) -> tuple[Array, ND
 
 
 def _moments(runs: Runs) -> Array:
-    """Return 1, x, x², z, z² and xz of each run, `[n, 6]`, with x = ln N and z = ln D."""
+    """Return 1, x, x², z, z² and xz of each run, `[6, n]`, with x = ln N and z = ln D."""
     x, z = runs.log_params, runs.log_tokens
-    return np.stack([np.ones_like(x), x, x * x, z, z * z, x * z], axis=1)
+    return np.stack([np.ones_like(x), x, x * x, z, z * z, x * z])
 
 
 def derivatives(
@@ -160,21 +171,21 @@ def derivatives(
 
     With m = ln L, r = ln L_i − m, ψ = c clip(r, −δ, δ), J = ∂m/∂θ, shares p_k of the three terms and features φ_k of their
     logs u_k = φ_k·θ: ∇²m = Σ_k p_k φ_k φ_kᵀ − J Jᵀ; H = Σ [c 1(|r| ≤ δ) + ψ] J Jᵀ − Σ ψ p_k φ_k φ_kᵀ;
-    M = Σ c min(1, δ/|r|) J Jᵀ. All are sums over runs of products of shares times 1, x, x², z, z² or xz.
+    M = Σ c min(1, δ/|r|) J Jᵀ. All are sums over runs of products of shares times 1, x, x², z, z² or xz: products of a matrix and
+    a vector, which are quicker one by one than as one product with a matrix of six columns.
 
     Everything is written into `scratch` `[SCRATCH, ≥ R, n]`: memory that is asked for anew at each step costs more than the arithmetic.
     """
     fits, n = len(theta), len(runs)
     moments = _moments(runs) if moments is None else moments
     scratch = np.empty((SCRATCH, fits, n)) if scratch is None else scratch[:, :fits]
-    p_a, p_b, p_e, r, size, psi, curved = scratch[12:]
-    products = scratch[:12]
+    p_a, p_b, p_e, r, size, psi, curved, product, other = scratch
     a, b, e, alpha, beta = theta.T[:, :, None]
     np.multiply(-alpha, runs.log_params, out=p_a)
     np.multiply(-beta, runs.log_tokens, out=p_b)
     p_a += a - e
     p_b += b - e
-    logs = scratch[12:14]
+    logs = scratch[:2]
     np.exp(np.minimum(logs, _LARGEST, out=logs), out=logs)
     np.add(p_a, p_b, out=p_e)
     p_e += 1
@@ -197,25 +208,32 @@ def derivatives(
     np.divide(delta, size, out=size)
     size *= weights  # the weights of iterative reweighting
 
-    for k, (one, other) in enumerate(((p_a, p_a), (p_b, p_b), (p_e, p_e), (p_a, p_b), (p_a, p_e), (p_b, p_e))):
-        np.multiply(one, other, out=products[k])
-    for k, share in enumerate((p_a, p_b, p_e)):
-        np.multiply(size, products[k], out=products[6 + k])
-        np.multiply(psi, share, out=products[9 + k])
-    for k in range(6):
-        products[k] *= curved
-    aa, bb, ee, ab, ae, be, metric_a, metric_b, metric_e, psi_a, psi_b, psi_e = products @ moments
-
-    slope = np.stack([-psi_a[:, 0], -psi_b[:, 0], -psi_e[:, 0], psi_a[:, 1], psi_b[:, 3]], axis=1)
-    metric = np.stack([metric_a[:, 0], metric_b[:, 0], metric_e[:, 0], metric_a[:, 2], metric_b[:, 4]], axis=1)
-    aa, bb, ee = aa - psi_a, bb - psi_b, ee - psi_e
-    hessian = np.empty((fits, 5, 5))
-    for i, j, entry in (
-        (0, 0, aa[:, 0]), (0, 1, ab[:, 0]), (0, 2, ae[:, 0]), (0, 3, -aa[:, 1]), (0, 4, -ab[:, 3]),
-        (1, 1, bb[:, 0]), (1, 2, be[:, 0]), (1, 3, -ab[:, 1]), (1, 4, -bb[:, 3]),
-        (2, 2, ee[:, 0]), (2, 3, -ae[:, 1]), (2, 4, -be[:, 3]),
-        (3, 3, aa[:, 2]), (3, 4, ab[:, 5]),
-        (4, 4, bb[:, 4]),
-    ):  # fmt: skip
-        hessian[:, i, j] = hessian[:, j, i] = entry
+    one, x, xx, z, zz, xz = moments
+    hessian, metric, slope = np.empty((fits, 5, 5)), np.empty((fits, 5)), np.empty((fits, 5))
+    for k, power, share, feature, square in ((0, 3, p_a, x, xx), (1, 4, p_b, z, zz)):
+        np.multiply(share, share, out=product)
+        np.multiply(size, product, out=other)
+        metric[:, k], metric[:, power] = other @ one, other @ square
+        np.multiply(psi, share, out=other)
+        slope[:, k], slope[:, power] = -(other @ one), other @ feature
+        product *= curved
+        product -= other
+        hessian[:, k, k], hessian[:, power, power] = product @ one, product @ square
+        hessian[:, k, power] = hessian[:, power, k] = -(product @ feature)
+        np.multiply(share, p_e, out=product)
+        product *= curved
+        hessian[:, k, 2] = hessian[:, 2, k] = product @ one
+        hessian[:, power, 2] = hessian[:, 2, power] = -(product @ feature)
+    np.multiply(p_e, p_e, out=product)
+    np.multiply(size, product, out=other)
+    metric[:, 2] = other @ one
+    np.multiply(psi, p_e, out=other)
+    slope[:, 2] = -(other @ one)
+    product *= curved
+    product -= other
+    hessian[:, 2, 2] = product @ one
+    np.multiply(p_a, p_b, out=product)
+    product *= curved
+    for i, j, moment in ((0, 1, one), (1, 3, -x), (0, 4, -z), (3, 4, xz)):
+        hessian[:, i, j] = hessian[:, j, i] = product @ moment
     return value, slope, hessian, metric

@@ -2,7 +2,8 @@
 
 Two methods that share nothing look for it. Newton descents (`newton`) start from the grid of Appendix D.2 of Hoffmann et al. 2022:
 from those of its 4,500 points that are lowest, or from all. Variable projection (`varpro`) maps the objective over all exponents α, β,
-so that every basin shows, and zooms into the lowest by itself. The optimum is called certified if nothing that was tried lies
+so that every basin shows, and zooms into the lowest; where a narrow valley stops it, it looks about the end of the descents
+instead (`projection_by_itself` 0). The optimum is called certified if nothing that was tried lies
 lower, if both methods end at one objective, and if the exponents lie inside the map.
 """
 
@@ -57,7 +58,9 @@ class Optimum:
     runner_up: float
     """Objective of the next higher end of a descent over the optimum's, minus 1; infinite if all ended there."""
     projected: float
-    """Objective that variable projection reached by itself, over the optimum's, minus 1."""
+    """Objective that variable projection reached, over the optimum's, minus 1."""
+    independent: bool
+    """Whether it got there from the map alone; if not, it was led to the descents' end and found nothing lower about it."""
     problem: str
     """Why it is not certified; empty if it is."""
 
@@ -76,6 +79,7 @@ class Optimum:
             "basins": float(self.basins),
             "runner_up_gap": self.runner_up if np.isfinite(self.runner_up) else None,
             "projection_gap": self.projected,
+            "projection_by_itself": float(self.independent),
         }
 
 
@@ -102,7 +106,13 @@ def find_optimum(runs: Runs, delta: float = DELTA, every_start: bool = False) ->
     lowest = float(objective[best])
     same = SAME * (lowest + SAME * len(runs) * max(delta, SAME))  # exact data have no residual to compare with
     higher = objective[objective > lowest + same]
-    by_projection, projected = zoom(reached[best], runs, delta)
+    by_projection, projected = zoom(chart.theta[chart.objective.argmin()], runs, delta)
+    independent = abs(by_projection - lowest) <= same
+    if (
+        not independent
+    ):  # a narrow valley can stop the zoom: about the descents' end it still tells whether they had arrived
+        about = zoom(reached[best], runs, delta, reweighted=300)
+        by_projection, projected = about if about[0] < by_projection else (by_projection, projected)
     gap = by_projection / lowest - 1 if lowest > 0 else 0.0
     if gap < -1e-12:  # variable projection went lower: polish that instead
         reached, objective = fit(projected[None], runs, delta=delta)
@@ -122,6 +132,7 @@ def find_optimum(runs: Runs, delta: float = DELTA, every_start: bool = False) ->
         basins=len(chart.basins),
         runner_up=float(higher.min()) / lowest - 1 if len(higher) and lowest > 0 else float("inf"),
         projected=gap,
+        independent=independent,
         problem=problem,
     )
 

@@ -5,6 +5,7 @@ A data frame is recognised by its `columns`; pandas itself is not imported.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
@@ -13,6 +14,9 @@ import numpy as np
 from repro.schema.errors import EstimateError, nearest
 from repro.schema.trial import TrialRecord
 from repro.stats.scaling_laws.law import Array
+
+_INFINITE = 1e100
+"""Numbers from here on are no sizes, and losses only of runs that diverged."""
 
 Table = Mapping[str, Any] | Sequence[Mapping[str, Any]] | Sequence[TrialRecord] | Any
 
@@ -25,6 +29,12 @@ def columns_of(table: Table) -> tuple[dict[str, list[Any]], int]:
     """
     diverged = 0
     if hasattr(table, "columns") and not isinstance(table, Mapping):
+        twice = {str(name) for name in table.columns if list(map(str, table.columns)).count(str(name)) > 1}
+        if twice:
+            raise EstimateError(
+                f"The data frame has several columns named {', '.join(sorted(twice))}: which of them is meant is not said. Rename or "
+                f"drop all but one."
+            )
         columns = {str(name): list(table[name]) for name in table.columns}
     elif isinstance(table, Mapping):
         columns = {}
@@ -54,7 +64,7 @@ def columns_of(table: Table) -> tuple[dict[str, list[Any]], int]:
 
 
 def numbers(columns: Mapping[str, Sequence[Any]], name: str, role: str) -> Array:
-    """Return one column as floats; an empty cell, None and a non-finite number are NaN.
+    """Return one column as floats; an empty cell, None and a number that is not finite, or beyond 1e100, are NaN.
 
     Args:
         columns: the table.
@@ -74,10 +84,10 @@ def numbers(columns: Mapping[str, Sequence[Any]], name: str, role: str) -> Array
         )
     found = np.empty(len(columns[name]))
     for i, value in enumerate(columns[name]):
-        if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        if is_missing(value):
             found[i] = math.nan
         elif _is_number(value):
-            found[i] = float(value) if math.isfinite(value) else math.nan
+            found[i] = _finite(value)
         else:
             raise EstimateError(
                 f"The column '{name}' of a sweep must hold numbers; row {i} has {value!r}. Turn text into numbers before."
@@ -85,8 +95,21 @@ def numbers(columns: Mapping[str, Sequence[Any]], name: str, role: str) -> Array
     return found
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a cell is empty: None, NaN, or what data frames put there."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or (_is_number(value) and value != value)
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+    return isinstance(value, Real | Decimal) and not isinstance(value, (bool, np.bool_))
+
+
+def _finite(value: Any) -> float:
+    """Return the number as a float; NaN if it is infinite, or as good as that."""
+    try:
+        return float(value) if abs(value) < _INFINITE else math.nan
+    except OverflowError:
+        return math.nan
 
 
 def _rows_of(table: Sequence[Any]) -> tuple[list[Mapping[str, Any]], int]:

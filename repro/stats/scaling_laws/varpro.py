@@ -29,7 +29,7 @@ class Projection:
     theta: Array
     """The law there, `[k, 5]`; a term that is not wanted has ln −700."""
     basins: Array
-    """Laws at the local minima of the map, best first, `[m, 5]`."""
+    """Laws at the local minima of the map, best first, `[m, 5]`, with no term left out: starts for descents."""
     interior: bool
     """Whether the lowest point is not on the map's edge."""
 
@@ -58,17 +58,34 @@ def map_exponents(runs: Runs, delta: float) -> Projection:
     lowest = lowest[np.argsort(objective[lowest], kind="stable")]
     row, column = divmod(int(objective.argmin()), size)
     inside = 0 < row < size - 1 and 0 < column < size - 1
-    return Projection(objective, theta, theta[lowest], inside)
+    return Projection(objective, theta, _present(theta[lowest], runs), inside)
 
 
-def zoom(theta: Array, runs: Runs, delta: float, rounds: int = 14) -> tuple[float, Array]:
-    """Return the least projected objective near θ's exponents, and its θ `[5]`, by ever finer maps of 7 × 7 exponents."""
+def _present(theta: Array, runs: Runs) -> Array:
+    """Return the laws with every term at least e^−8 of the loss in the middle of the sweep: a descent cannot raise a term from nothing."""
+    present, least = theta.copy(), float(np.median(runs.log_loss)) - 8
+    present[:, 0] = np.maximum(theta[:, 0], least + theta[:, 3] * np.median(runs.log_params))
+    present[:, 1] = np.maximum(theta[:, 1], least + theta[:, 4] * np.median(runs.log_tokens))
+    present[:, 2] = np.maximum(theta[:, 2], least)
+    return present
+
+
+def zoom(theta: Array, runs: Runs, delta: float, rounds: int = 14, reweighted: int = 60) -> tuple[float, Array]:
+    """Return the least projected objective near θ's exponents, and its θ `[5]`, by ever finer maps of 7 × 7 exponents.
+
+    Args:
+        theta: where to begin.
+        runs: the n runs.
+        delta: δ of the Huber loss.
+        rounds: of finer maps.
+        reweighted: rounds of reweighting at each pair of exponents; where few runs bear the fit, hundreds are needed.
+    """
     centre, step = theta[3:5], np.log(EXPONENTS[1] / EXPONENTS[0])
     offsets = np.array(np.meshgrid(np.arange(-3, 4), np.arange(-3, 4))).reshape(2, -1) / 3
     best, found = np.inf, theta
     for _ in range(rounds):
         pairs = centre[:, None] * np.exp(step * offsets)
-        objective, laws = project(pairs[0], pairs[1], runs, delta, rounds=60)
+        objective, laws = project(pairs[0], pairs[1], runs, delta, rounds=reweighted)
         k = int(objective.argmin())
         if objective[k] < best:
             best, found = float(objective[k]), laws[k]
