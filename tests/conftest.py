@@ -1,6 +1,7 @@
 """Shared by all tests: a working directory of their own, and a small claims directory with recipes that take no time."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,10 +59,27 @@ def write_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     forget_recipes()
 
 
+@pytest.fixture
+def repro(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Return a function that runs a command in this process and returns exit code, output and errors."""
+    from repro.cli import main
+
+    def run(*words: str, columns: int = 200) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["repro", *words])
+        monkeypatch.setenv("COLUMNS", str(columns))
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
 def forget_recipes() -> None:
     """Drop what this process remembers of recipes and configs: the next test writes others under the same names."""
-    import sys
-
     from repro.catalog import load, recipe
 
     for name in [name for name in sys.modules if name == "recipes" or name.startswith("recipes.")]:

@@ -23,7 +23,7 @@ REQUIRED: Mapping[str, int] = {
 mlcommons/training_policies (pull request 562)."""
 
 
-@estimator(unit="run")
+@estimator(unit="run", simulator="repro.stats.simulators.convergence.benchmarks")
 def slower_with_batch(records: Sequence[TrialRecord], *, direction: str = "increasing") -> dict[str, Estimate]:
     """Return for each benchmark how the epochs to converge move with the batch size; runs are independent.
 
@@ -38,7 +38,7 @@ def slower_with_batch(records: Sequence[TrialRecord], *, direction: str = "incre
     )
 
 
-@estimator(unit="run")
+@estimator(unit="run", simulator="repro.stats.simulators.convergence.replaced_points")
 def against_older_reference(
     records: Sequence[TrialRecord], *, deviation: str = "kept", pruned: bool = False
 ) -> dict[str, Estimate]:

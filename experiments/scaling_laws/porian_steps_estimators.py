@@ -217,7 +217,7 @@ def published_fit(
     return found
 
 
-@estimator(unit="budget")
+@estimator(unit="budget", simulator="repro.stats.simulators.isoflop.falls")
 def falls(
     records: Sequence[TrialRecord], *, settings: Sequence[str], draws: int = 1000, seed: int = 0
 ) -> dict[str, Estimate]:

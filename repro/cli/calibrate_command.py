@@ -53,8 +53,9 @@ def calibrate(
     from repro.launch.calibration import find
     from repro.ledger.write import record_calibrations
 
-    wanted = find(words, load_index())
+    wanted, unreadable = find(words, load_index())
     found, refused = calibrate_all(wanted, draws, again)
+    refused = [*unreadable, *refused]
     if found:
         record_calibrations([calibration for calibration, _ in found])
     if as_json:
@@ -87,7 +88,7 @@ def calibrate_all(
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     from repro.launch.calibration import calibration_of
-    from repro.schema.errors import EstimateError, PlanError
+    from repro.schema.errors import EstimateError, ReproError
 
     found: list[tuple[Calibration, Sealed]] = []
     refused: list[ReproError] = []
@@ -104,10 +105,10 @@ def calibrate_all(
                 calibration, _ = calibration_of(template, draws, again, on_draw)
                 found.append((calibration, template.sealed))
                 progress.update(task, completed=1, total=1)
-            except PlanError as error:
-                refused.append(error)
             except EstimateError as error:
                 refused.append(EstimateError(f"{item.name} cannot be calibrated: {error}"))
+            except ReproError as error:
+                refused.append(error)
             except KeyboardInterrupt:
                 progress.console.print(
                     "Stopped. What was finished is kept; with --draws a calibration takes as long as you like.",

@@ -54,7 +54,8 @@ def demo(
         concluded = run_with_progress(prepare_with_status([*names, *overrides], index))
         attempts += [item.attempt for item in concluded]
     console.print(f"\n[bold]repro calibrate {' '.join(map(repr, tour['calibrate']))}[/bold]")
-    calibrated, _ = calibrate_all(find(tour["calibrate"], index), tour["draws"], again=False)
+    wanted, _ = find(tour["calibrate"], index)
+    calibrated, _ = calibrate_all(wanted, tour["draws"], again=False)
     record_calibrations([calibration for calibration, _ in calibrated])
     with Console(stderr=True).status("drawing the pages"):
         record_blocked_claims(index)

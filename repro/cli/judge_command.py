@@ -25,28 +25,28 @@ def judge(
     from repro.catalog.index import load_index
     from repro.cli.run_command import report
     from repro.launch.session import judge_again
-    from repro.launch.stored import stored_attempts
+    from repro.launch.stored import has_attempts
     from repro.review.figures import interval_figure
-    from repro.schema.errors import PlanError
+    from repro.schema.errors import PlanError, ReproError
     from repro.schema.verdict import Attempt
 
     index = load_index()
     names = sorted({name for pattern in claims for name in index.expand(pattern)})
-    launched = [name for name in names if stored_attempts(name)]
+    launched = [name for name in names if has_attempts(name)]
     if not launched:
         raise PlanError(
             f"No attempt of {', '.join(claims)} was launched from this directory. Launch one: repro run {names[0]}"
         )
     attempts: list[Attempt] = []
-    refused: list[PlanError] = []
+    refused: list[ReproError] = []
     for name in launched:
         try:
             attempts += [item.attempt for item in judge_again(name, interval_figure)]
-        except PlanError as error:
+        except ReproError as error:
             refused.append(error)
     if attempts:
         report(attempts, as_json, strict)
     for refusal in refused:
         print(f"error: {refusal}", file=sys.stderr)
     if refused:
-        raise typer.Exit(2)
+        raise typer.Exit(max(error.exit_code for error in refused))

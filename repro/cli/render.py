@@ -204,8 +204,25 @@ def next_step(claim: Claim, attempt: Attempt) -> str:
         scales = " or ".join(protocol.decisive) if protocol else "a decisive scale"
         return f"Next: this scale never decides; run it at {scales}: repro run {claim.id} scale={scales.split(' ')[0]}"
     if attempt.verdict is not None and attempt.verdict.reason in ("underpowered", "too_few"):
-        return f"Next: more seeds are a new attempt: repro run {claim.id} scale={attempt.scale} --new-seeds"
+        return _more_seeds(claim, attempt)
     return f"Next: the whole story, with trials and provenance: repro serve, or repro show {claim.id}"
+
+
+def _more_seeds(claim: Claim, attempt: Attempt) -> str:
+    """Return the command for as many seeds as it takes: by what this attempt saw, and for the next plan not to be refused."""
+    from repro.judge.forecast import forecast
+    from repro.launch.pilots import pilots_of
+
+    sealed, looks = attempt.sealed, attempt.sealed.looks
+    parts = attempt.verdict.parts.values() if attempt.verdict else ()
+    outlook = forecast(sealed, pilots_of(attempt))
+    if sealed.deterministic or outlook.undecidable:
+        return f"Next: more seeds would not decide it{f': {outlook.undecidable}' if outlook.undecidable else ''}."
+    wanted = max([outlook.units_80 or 0, *(part.n_needed or 0 for part in parts)])
+    wanted = looks * -(-wanted // looks)
+    how = f"replicates={wanted}" if wanted > len(sealed.replicates) else "--new-seeds"
+    which = f" protocol={attempt.protocol}" if len(claim.protocols) > 1 else ""
+    return f"Next: more seeds are a new attempt: repro run {claim.id}{which} scale={attempt.scale} {how}"
 
 
 def summary(attempts: Sequence[Attempt]) -> RenderableType:

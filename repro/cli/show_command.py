@@ -65,10 +65,10 @@ def _book(claim: "Claim", tried: bool) -> "Book":
         claims={claim.id: claim},
         papers={},
         studies={protocol.study: load_study(protocol.study) for protocol in claim.protocols.values()},
-        attempts=tuple(attempt for attempt in load_attempts() if attempt.claim == claim.id) if tried else (),
+        attempts=tuple(load_attempts(claim.id)) if tried else (),
         trials=load_trials,
         current_seals=current_seals(),
-        calibrations=calibrations() if tried else {},
+        calibrations=calibrations(claim.id) if tried else {},
     )
 
 

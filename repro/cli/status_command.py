@@ -1,5 +1,6 @@
 """`repro status`."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -25,15 +26,19 @@ def status(
     from repro.cli.status_view import status_rows, status_table
     from repro.ledger.fast import latest_verdicts
 
-    rows = status_rows(pattern, latest_verdicts())
+    rows, unreadable = status_rows(pattern, latest_verdicts())
+    for error in unreadable:
+        print(f"error: {error}", file=sys.stderr)
     if as_json:
         from repro.cli.json_output import print_json
 
         print_json("status", attempts=rows)
-        return
-    if not rows:
-        print("Nothing was launched from this directory yet. Start with: repro demo")
-        return
-    from rich.console import Console
+    elif rows:
+        from rich.console import Console
 
-    Console().print(status_table(rows))
+        Console().print(status_table(rows))
+    elif not unreadable:
+        which = "Nothing" if pattern == "*" else f"No attempt of {pattern}"
+        print(f"{which} was launched from this directory yet. Start with: repro demo")
+    if unreadable:
+        raise typer.Exit(max(error.exit_code for error in unreadable))

@@ -11,17 +11,26 @@ from repro.launch.attempt import to_run
 from repro.launch.planfile import read_plan
 from repro.launch.records import RecordStore
 from repro.ledger.fast import LatestVerdict
+from repro.schema.errors import PlanError
 from repro.schema.places import home_dir, records_dir
 
 
-def status_rows(pattern: str, verdicts: Sequence[LatestVerdict]) -> list[dict[str, Any]]:
-    """Return one row an attempt launched from here: how many of its trials are done, running and failed."""
+def status_rows(pattern: str, verdicts: Sequence[LatestVerdict]) -> tuple[list[dict[str, Any]], list[PlanError]]:
+    """Return one row an attempt launched from here, and the errors of plans that cannot be read.
+
+    A row says how many of the attempt's trials are done, running and failed.
+    """
     store = RecordStore(records_dir())
     by_attempt: Mapping[str, LatestVerdict] = {verdict.attempt: verdict for verdict in verdicts}
     running = set(store.running())
     rows: dict[str, dict[str, Any]] = {}
+    unreadable: list[PlanError] = []
     for file in sorted((home_dir() / "plans").glob("*.json")):
-        plan = read_plan(file)
+        try:
+            plan = read_plan(file)
+        except PlanError as error:
+            unreadable.append(error)
+            continue
         missing = {spec.key for spec in to_run(plan, store, all_looks=True)}
         for attempt in plan.attempts:
             if not attempt.requested or not fnmatchcase(attempt.claim, pattern):
@@ -37,7 +46,7 @@ def status_rows(pattern: str, verdicts: Sequence[LatestVerdict]) -> list[dict[st
                 "verdict": verdict.outcome if verdict else None,
                 "execution": verdict.execution if verdict else ("running" if keys & missing & running else "planned"),
             }
-    return list(rows.values())
+    return list(rows.values()), unreadable
 
 
 def status_table(rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -6,7 +6,7 @@ Pure: everything comes in as arguments, chance from a seed. The error rates of t
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +23,12 @@ from repro.stats.simulators.estimates import draw_estimate
 Estimates = Mapping[str, Estimate]
 FROM_RECORDS = ("trend", "reference_convergence")
 """Kinds that decide by what stands in the estimate's extras; a drawn value says nothing of that."""
+
+OWN_DRAWS = ("repetition of the draws", "bootstrap batch", "start", "slice of the starting grid")
+"""Resampling units that an estimator makes itself, from the same data each time."""
+
+WEAK = 0.5
+"""A protocol that says match less often than this if the claim is true more often than not decides nothing."""
 
 WORST_FIRST: tuple[Outcome, ...] = ("match", "inconclusive", "mismatch")
 """Of verdicts on a false claim."""
@@ -67,7 +73,7 @@ def scenarios_of(template: Template) -> list[Truth]:
             why = f" {estimate.note}" if estimate is not None and estimate.note else ""
             raise EstimateError(f"{sealed.claim}, part '{name}': the attempt has no value to start from.{why}")
         kind = sealed.parts[name].rule.kind
-        if kind in FROM_RECORDS and template.simulate is None and not is_exact(estimate):
+        if kind in FROM_RECORDS and template.simulate is None:
             raise EstimateError(
                 f"{sealed.claim}, part '{name}': a rule of kind {kind} decides by figures that records alone give, and "
                 f"{sealed.estimator} has no simulator of records."
@@ -96,6 +102,7 @@ def calibrate(
     sealed = template.sealed
     exact = all(is_exact(template.recorded[name]) for name in sealed.parts if name in template.recorded)
     number = 1 if exact else draws
+    template = _with_values_alone(template) if exact else template
     found: list[Scenario] = []
     impossible: list[str] = []
     for index, truth in enumerate(scenarios_of(template)):
@@ -135,9 +142,41 @@ def calibrate(
         units=units,
         unit=sealed.resampling_unit,
         seed=seed,
-        note=" ".join(filter(None, (template.note, _note(template, exact), *impossible))),
+        note=" ".join(filter(None, (_weakness(found, exact), template.note, _note(template, exact), *impossible))),
         sources=template.sources,
     )
+
+
+def _with_values_alone(template: Template) -> Template:
+    """Return a template of exact values without its simulator if that cannot make the true records, and say why.
+
+    Values can be shifted whatever they are computed from: an interval's end, a count, an R².
+    """
+    if template.simulate is None:
+        return template
+    truth = scenarios_of(template)[0]
+    try:
+        template.simulate(template.records, truth.values, np.random.default_rng(0))
+    except EstimateError as error:
+        if any(part.rule.kind in FROM_RECORDS for part in template.sealed.parts.values()):
+            raise
+        return replace(template, simulate=None, note=" ".join(filter(None, (template.note, _sentence(error)))))
+    return template
+
+
+def _sentence(error: EstimateError) -> str:
+    said = str(error).strip()
+    return f"No records were simulated: {said}{'' if said.endswith('.') else '.'}"
+
+
+def _weakness(scenarios: Sequence[Scenario], exact: bool) -> str:
+    """Return what is to be said of a protocol that seldom finds a true claim to be true; empty of others."""
+    true = next(s for s in scenarios if s.truth == "true")
+    if true.match / true.draws >= WEAK:
+        return ""
+    if exact:
+        return "This protocol cannot find the claim true."
+    return f"This protocol is weak: were the claim true, it would match {true.match} times in {true.draws} only."
 
 
 def outcome_of(template: Template, truth: Truth, rng: np.random.Generator) -> Outcome:
@@ -208,8 +247,17 @@ def _note(template: Template, exact: bool) -> str:
         notes.append(f"The scale {template.sealed.scale} never decides, so every verdict is inconclusive.")
     if template.simulate is None and template.sealed.looks > 1:
         notes.append("The last look alone was simulated.")
-    if exact and template.simulate is None:
-        notes.append("The estimator has no simulator: its value was shifted, not the records behind it.")
+    if exact:
+        if template.simulate is None:
+            notes.append("The value was shifted, not the records behind it.")
+        notes.append(
+            "Nothing is sampled, so the rates say what the rule sees of a wrong number, and nothing about other data."
+        )
+    elif all(template.recorded[name].unit in OWN_DRAWS for name in template.sealed.parts):
+        notes.append(
+            "Published and measured value come from the same data, so the noise is that of the estimator's own draws alone: the "
+            "rates say nothing about other runs."
+        )
     return " ".join(notes)
 
 

@@ -68,6 +68,7 @@ def forecast(sealed: Sealed, pilots: Mapping[str, Pilot]) -> Outlook:
         refusal="",
     )
     too_few = next((prospect.too_few for prospect in prospects if prospect.too_few), "")
+    too_few += f"; plan replicates={found.units_80 or least * sealed.looks}" if too_few else ""
     return replace(found, refusal=_refusal(sealed, found, too_few))
 
 

@@ -59,8 +59,6 @@ def judge_part(part: Part, estimate: Estimate, sealed: Sealed) -> PartVerdict:
     alpha = level.mismatch if outcome == "mismatch" else level.match
     low, high = _interval(kind, measured, estimate, alpha)
     reason_, detail, needed = None, _sentence(part, estimate, outcome, low, high, alpha), None
-    if "unequal_arms" in estimate.flags:
-        detail += " One arm scatters more than the other, so the interval is widened against skew."
     if obstacle is not None:
         outcome, (reason_, detail) = "inconclusive", obstacle
     elif outcome == "inconclusive":
@@ -148,7 +146,7 @@ def _obstacle(kind: RuleKind, estimate: Estimate) -> tuple[Reason, str] | None:
 def _undecided(
     kind: RuleKind, measured: Comparison, estimate: Estimate, level: Levels
 ) -> tuple[Reason, str, int | None]:
-    """Return why the interval did not decide, in words, and how many units would."""
+    """Return why the interval did not decide, in words, and how many seeds would, where seeds are its units."""
     half_width, margin = measured.half_width, measured.margin
     distance = _beyond(kind, measured)
     uncertain = _reach(measured, estimate, level.match) - half_width
@@ -165,9 +163,22 @@ def _undecided(
     if "systematic_error" in estimate.flags:
         return "underpowered", "Most of its error is systematic: more units of the same kind would not shrink it.", None
     needed = units_needed(_power(kind, measured, estimate, level), estimate.n)
+    if estimate.unit != "seed":
+        # Budgets, tables or lines of a paper cannot be had by the thousand; the precision they give may come in other ways.
+        se = measured.estimate_se
+        if needed is None:
+            return "underpowered", "However small its own standard error, it would hardly decide.", None
+        wanted = (
+            f"A standard error of about {se * math.sqrt(estimate.n / needed):.2g}{' in logs' if measured.log else ''}"
+        )
+        return (
+            "underpowered",
+            f"{wanted}, not {se:.2g}, would decide with 80 % power if this is the true deviation.",
+            None,
+        )
     if needed is None:
-        return "underpowered", f"Not even {LARGEST:,} units ({estimate.unit}) would decide with 80 % power.", None
-    there = f"{estimate.n} units ({estimate.unit}) are too few:"
+        return "underpowered", f"Not even {LARGEST:,} seeds would decide with 80 % power.", None
+    there = f"{estimate.n} seeds are too few:"
     return "underpowered", f"{there} {needed} would decide with 80 % power if this is the true deviation.", needed
 
 

@@ -57,6 +57,7 @@ class Prospect:
     forecast: Forecast
     at: Callable[[int], LookPower] | None
     too_few: str = ""
+    """Why the rule would decide nothing at all with so few seeds at each look; empty if it may."""
     least: int = 1
     """Seeds that a look needs before the rule decides at all."""
 
@@ -78,26 +79,27 @@ def prospect_of(name: str, part: Part, pilot: Pilot | None, sealed: Sealed) -> P
     if pilot is None and sealed.resampling_unit == "none" and sealed.deterministic:
         pilot = Pilot(Estimate(None, se=0.0, deterministic=True), "a deterministic study has no spread")
         blank = replace(blank, spread_from=pilot.source)
+    exact_units = sealed.deterministic or (pilot is not None and pilot.estimate.deterministic)
     least = LEAST_PAIRS if kind == "ordering" else LEAST_UNITS
-    too_few = _too_few(sealed, pilot, least)
+    least = 1 if exact_units or sealed.resampling_unit != "seed" else least
+    too_few = _too_few(sealed, least)
     if kind in ("exact", "rounds_to"):
         decides = pilot is not None and pilot.estimate.deterministic
         note = "decides for sure" if decides else "this rule uses no interval: what is measured decides"
-        return Prospect(replace(blank, power_now=1.0 if decides else None, note=note), None, too_few)
+        return Prospect(replace(blank, power_now=1.0 if decides else None, note=note), None, too_few, least)
     if pilot is None:
-        return Prospect(replace(blank, note="no spread is known"), None, too_few)
+        return Prospect(replace(blank, note="no spread is known"), None, too_few, least)
     truth = _assumed_truth(part, pilot, exact.margin)
     if truth is None:
         note = "how far beyond the bound the truth lies decides, and nothing says how far"
-        return Prospect(replace(blank, spread=_scatter(pilot.estimate), note=note), None, too_few)
+        return Prospect(replace(blank, spread=_scatter(pilot.estimate), note=note), None, too_few, least)
     if expected_estimate(pilot, truth, seeds, part) is None:
-        return Prospect(replace(blank, note=f"{pilot.source} gave no spread"), None, too_few)
+        return Prospect(replace(blank, note=f"{pilot.source} gave no spread"), None, too_few, least)
     at = _power_by_seeds(part, pilot, truth, sealed)
     shown = replace(blank, spread=_scatter(pilot.estimate), note=_note(pilot, truth, printed, sealed))
     endless = at(ENDLESS * sealed.looks).by[-1]
     if endless < WORTH_RUNNING and _is_mean(pilot.estimate):
         return Prospect(replace(shown, power_now=0.0, undecidable=_too_noisy(part, pilot, truth, sealed)), None)
-    least = least if _is_mean(pilot.estimate) and sealed.resampling_unit == "seed" else 1
     wanted = {p: seeds_for(p, lambda n: at(n).by[-1], sealed, least) for p in (0.8, 0.95)}
     return Prospect(
         replace(shown, power_now=at(seeds).by[-1], units_80=wanted[0.8], units_95=wanted[0.95]), at, too_few, least
@@ -202,13 +204,13 @@ def _scatter(estimate: Estimate) -> float | None:
     return estimate.spread if estimate.spread is not None else estimate.se
 
 
-def _too_few(sealed: Sealed, pilot: Pilot | None, least: int) -> str:
-    exact = sealed.deterministic or (pilot is not None and pilot.estimate.deterministic)
+def _too_few(sealed: Sealed, least: int) -> str:
     per_look = len(sealed.replicates) // sealed.looks
-    if exact or sealed.resampling_unit != "seed" or per_look >= least:
+    if per_look >= least:
         return ""
     at_each = f" at each of {sealed.looks} looks" if sealed.looks > 1 else ""
-    return f"{per_look} seeds{at_each} are too few: the rule needs at least {least}; plan replicates={least * sealed.looks}"
+    seeds = "1 seed is" if per_look == 1 else f"{per_look} seeds are"
+    return f"{seeds} too few{at_each}: the rule needs at least {least}"
 
 
 def _too_noisy(part: Part, pilot: Pilot, truth: float, sealed: Sealed) -> str:

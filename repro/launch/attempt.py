@@ -78,7 +78,7 @@ class _Reading:
         if any(key not in records for keys in arms.values() for key in keys):
             return None
         read = {arm: [records[key] for key in keys] for arm, keys in arms.items()}
-        return {arm: estimate_arm(self.planned.sealed, arm, rows, self.specs) for arm, rows in read.items()}
+        return {arm: estimate_arm(self.planned.sealed, arm, rows) for arm, rows in read.items()}
 
 
 def carry_out(
@@ -159,14 +159,11 @@ def conclude(
     return Concluded(attempt, records, failures)
 
 
-def estimate_arm(
-    sealed: Sealed, arm: str, records: Sequence[TrialRecord], specs: Mapping[str, TrialSpec]
-) -> Mapping[str, Estimate]:
+def estimate_arm(sealed: Sealed, arm: str, records: Sequence[TrialRecord]) -> Mapping[str, Estimate]:
     """Apply the sealed estimator to one arm; records it refuses give an estimate without a value and the reason."""
     arguments = sealed.arguments if arm == "main" else sealed.controls[arm].arguments
-    recipe = specs[records[0].key].recipe
     try:
-        return estimate(EstimatorSpec(sealed.estimator, arguments), recipe, records, arguments)
+        return estimate(EstimatorSpec(sealed.estimator, arguments), records[0].recipe, records, arguments)
     except EstimateError as error:
         return {part: Estimate(value=None, n=len(records), note=str(error)) for part in sealed.parts}
 

@@ -19,7 +19,7 @@ from repro.launch.templates import template_from_spread, template_of
 from repro.ledger.calibrations import cached_or_none, keep
 from repro.schema.calibration import Calibration
 from repro.schema.canonical import digest_of
-from repro.schema.errors import ConfigError, PlanError, nearest
+from repro.schema.errors import ConfigError, PlanError, ReproError, nearest
 from repro.schema.trial import Plan, PlannedAttempt
 
 SIZES = (400, 200, 100, 40)
@@ -59,17 +59,19 @@ class Wanted:
         return replace(found, sources=_sources(found.simulator))
 
 
-def find(words: Sequence[str], index: Index) -> list[Wanted]:
+def find(words: Sequence[str], index: Index) -> tuple[list[Wanted], list[ReproError]]:
     """Return the protocols that words name, `CLAIM[@PROTOCOL[@SCALE]]` with globs in each.
 
     Without a scale those that may decide are meant. Of one claim everything it could be run as is returned, so that what is
-    missing can be said; a glob over claims takes what has an attempt.
+    missing can be said; a glob over claims takes what has an attempt. Beside it stand the errors of claims whose plans cannot
+    be read.
 
     Raises:
         ConfigError: if a claim, protocol or scale does not exist.
         PlanError: if nothing that was named has an attempt or could have one.
     """
     found: dict[str, Wanted] = {}
+    unreadable: list[ReproError] = []
     for word in words:
         pattern, _, rest = word.partition("@")
         protocol, _, scale = rest.partition("@")
@@ -78,16 +80,21 @@ def find(words: Sequence[str], index: Index) -> list[Wanted]:
         for name in names:
             several = len(names) > 1
             known |= {f"{p}@{s}" for p, entry in index.claims[name].protocols.items() for s in entry.scales}
-            for wanted in _of_claim(name, index, protocol or "*", scale):
+            try:
+                of_claim = _of_claim(name, index, protocol or "*", scale)
+            except ReproError as error:
+                unreadable.append(error)
+                continue
+            for wanted in of_claim:
                 if wanted.attempt is not None or not several:
                     found.setdefault(wanted.name, wanted)
         if rest and not any(fnmatchcase(k, f"{protocol or '*'}@{scale or '*'}") for k in known):
             raise ConfigError(f"{pattern} has no protocol and scale '{rest}'.{nearest(rest, known)}")
-    if not found:
+    if not found and not unreadable:
         raise PlanError(
             f"No attempt of {', '.join(words)} that may decide was launched from this directory. Launch one: repro run {words[0]}"
         )
-    return list(found.values())
+    return list(found.values()), unreadable
 
 
 def _of_claim(name: str, index: Index, protocol: str, scale: str) -> list[Wanted]:

@@ -57,11 +57,12 @@ def lay_out(
         for key in dict.fromkeys(key for cell in cells for key in cell)
         if len({str(cell.get(key)) for cell in cells}) > 1
     ]
+    resolved = [resolve_config(recipe.Config, [shared, cell, on_top], study.recipe) for cell in cells]
     specs: dict[str, TrialSpec] = {}
     for replicate in replicates:
-        for cell in cells:
+        for cell, of_cell in zip(cells, resolved, strict=True):
             seed = {"seed": replicate} if seeded else {}
-            config = resolve_config(recipe.Config, [shared, cell, on_top, seed], study.recipe)
+            config = dataclasses.replace(of_cell, **seed)
             spec = TrialSpec(
                 study=study.id,
                 recipe=study.recipe,

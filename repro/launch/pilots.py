@@ -14,7 +14,7 @@ from repro.launch.stored import stored_at
 from repro.ledger.read import load_attempt
 from repro.schema.canonical import canonical_json
 from repro.schema.claim import SCALES, Part
-from repro.schema.errors import EstimateError, PlanError, RecordError, StoreError
+from repro.schema.errors import PlanError, RecordError, StoreError
 from repro.schema.trial import PlannedAttempt, TrialRecord, TrialSpec
 from repro.schema.verdict import Attempt, Estimate, Sealed
 
@@ -73,7 +73,7 @@ def _from_attempt(planned: PlannedAttempt, named: str) -> dict[str, Pilot]:
             f"--pilot {named} is an attempt of {attempt.claim}, protocol '{attempt.protocol}'; "
             f"planned is {planned.claim}, protocol '{planned.protocol}'."
         )
-    pilots = _of_attempt(attempt)
+    pilots = pilots_of(attempt)
     if not pilots:
         raise PlanError(f"--pilot {named} came to no estimate: {attempt.message or 'it has no verdict'}")
     return pilots
@@ -92,14 +92,7 @@ def _from_records(planned: PlannedAttempt, specs: Mapping[str, TrialSpec], direc
             f"--pilot {directory}: none of its {len(records)} records is of a trial that is planned here, with whatever seed. "
             f"For records of another scale name their attempt."
         )
-    keys = {
-        record.key: next(specs[k] for k in planned.arms["main"] if _cell(specs[k]) == _cell(record))
-        for record in matching
-    }
-    try:
-        estimates = estimate_arm(planned.sealed, "main", matching, keys)
-    except EstimateError as error:
-        raise PlanError(f"--pilot {directory}: {error}") from error
+    estimates = estimate_arm(planned.sealed, "main", matching)
     seeds = len({record.replicate for record in matching})
     found = {
         part: Pilot(estimate, f"{seeds} seeds in {directory}", seeds)
@@ -135,7 +128,7 @@ def _earlier(planned: PlannedAttempt) -> dict[str, Pilot]:
     if not by_scale:
         return {}
     scale = planned.scale if planned.scale in by_scale else max(by_scale, key=SCALES.index)
-    pilots = _pooled([_of_attempt(attempt) for attempt in by_scale[scale]])
+    pilots = _pooled([pilots_of(attempt) for attempt in by_scale[scale]])
     if scale == planned.scale:
         return pilots
     elsewhere = {part: pilot for part, pilot in pilots.items() if pilot.estimate.spread is not None}
@@ -158,7 +151,8 @@ def _pooled(attempts: Sequence[Mapping[str, Pilot]]) -> dict[str, Pilot]:
     return pooled
 
 
-def _of_attempt(attempt: Attempt) -> dict[str, Pilot]:
+def pilots_of(attempt: Attempt) -> dict[str, Pilot]:
+    """Return what an attempt tells of the scatter of each part; nothing where it came to no verdict."""
     if attempt.verdict is None:
         return {}
     seeds = len(attempt.sealed.replicates) * attempt.verdict.look // attempt.sealed.looks

@@ -59,15 +59,16 @@ def make_plan(
         attempts[attempt.id] = attempt
         trials |= specs
         chosen.append((request, shape))
-    for request, shape in chosen:
-        for claim_id, protocol in readers.get(request.study.id, ()):
-            source = Source(
-                load_claim(claim_id), protocol, load_study(request.study.id), load_scale(request.scale.name)
-            )
-            if request.scale.name in source.study.scales:
-                shared = Shape(shape.counter, shape.replicates)
-                fits = len(shape.replicates) % looks_at(source) == 0
-                attempt, _ = plan_attempt(source, shared if fits else first_shape(source), requested=False)
+    # Claims of one study would each plan all the others again.
+    for study, scale, counter, replicates in dict.fromkeys(
+        (request.study.id, request.scale.name, shape.counter, shape.replicates) for request, shape in chosen
+    ):
+        for claim_id, protocol in readers.get(study, ()):
+            source = Source(load_claim(claim_id), protocol, load_study(study), load_scale(scale))
+            if scale in source.study.scales:
+                fits = len(replicates) % looks_at(source) == 0
+                shape = Shape(counter, replicates) if fits else first_shape(source)
+                attempt, _ = plan_attempt(source, shape, requested=False)
                 attempts.setdefault(attempt.id, attempt)
     return Plan(tuple(attempts.values()), tuple(trials.values()), datetime.now(UTC).isoformat(timespec="seconds"))
 

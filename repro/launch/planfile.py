@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from repro.launch.records import write_atomically
 from repro.schema.canonical import digest_of
 from repro.schema.errors import PlanError, RecordError
+from repro.schema.files import write_atomically
 from repro.schema.jsonform import from_json, parse_json, to_json
 from repro.schema.trial import PLAN_VERSION, Plan
 
@@ -53,7 +53,10 @@ def read_plan_and_provenance(file: Path) -> tuple[Plan, Provenance | None]:
     except FileNotFoundError:
         raise PlanError(f"There is no plan file {file}. Make one with `repro plan CLAIM --out {file.name}`.") from None
     except (OSError, UnicodeDecodeError, RecordError) as error:
-        raise PlanError(f"The plan {file} cannot be read: {error}") from error
+        raise PlanError(
+            f"The plan {file} cannot be read: {error} Copy it anew; launching its claim again writes one of this directory "
+            f"anew, and keeps the records."
+        ) from error
     if not isinstance(content, dict) or not isinstance(content.get("plan"), dict):
         raise PlanError(f"{file} is no plan file: it lacks the key 'plan'.")
     version = content["plan"].get("version")

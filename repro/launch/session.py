@@ -15,11 +15,12 @@ from repro.launch.cost import Budget, check_limit, cost_of, speeds
 from repro.launch.plan import Shape, Source, current_seals, make_plan, place, plan_attempt, readers_of, seeds_of
 from repro.launch.planfile import Provenance
 from repro.launch.provenance import attempt_provenance
-from repro.launch.records import RecordStore, write_atomically
+from repro.launch.records import RecordStore
 from repro.launch.stored import is_stored, places, provenance_of, shape_for, store_plan, stored_at, stored_attempts
 from repro.ledger.write import record_attempts, record_blocked
 from repro.schema.claim import Claim
 from repro.schema.errors import ConfigError, DataError, PlanError
+from repro.schema.files import write_atomically
 from repro.schema.places import current_seals_file, records_dir
 from repro.schema.trial import Plan, PlannedAttempt, TrialRecord
 from repro.schema.verdict import Attempt
@@ -87,7 +88,9 @@ def prepare(
         where = place(request.claim.id, request.protocol, request.scale.name)
         source = Source(request.claim, request.protocol, request.study, request.scale)
         used = [replicate for study, replicate in ran if study == request.study.id]
-        shapes[where] = shape_for(where, seeds_of(source, request.replicates), new_seeds, used)
+        seeds = seeds_of(source, request.replicates)
+        begun = _begun(request, source, where, seeds, records) if new_seeds else None
+        shapes[where] = begun or shape_for(where, seeds, new_seeds, used)
     plan, outlooks = assess(
         make_plan(requests, readers_of(index.claims), shapes), records, wishes.pilot, wishes.indicative
     )
@@ -99,6 +102,19 @@ def prepare(
         require_admitted(plan, outlooks)
         store_plan(plan, _new_provenance(plan, ("repro", command, *words)))
     return Prepared(plan, tuple(requests), outlooks, wishes.budget)
+
+
+def _begun(request: Request, source: Source, where: str, seeds: int, records: RecordStore) -> Shape | None:
+    """Return the last attempt on new seeds if it has trials to run: whoever asks for new seeds again resumes it.
+
+    A first attempt is never meant: its seeds may have run for others before it was sealed.
+    """
+    last = next(reversed(stored_at(where)), None)
+    if last is None or last.shape.counter == 1 or len(last.shape.replicates) != seeds:
+        return None
+    attempt, specs = plan_attempt(source, last.shape, request.last_params, request.overrides, request.config)
+    unfinished = to_run(Plan((attempt,), tuple(specs.values()), ""), records)
+    return last.shape if unfinished and attempt.id == last.attempt else None
 
 
 def _new_provenance(plan: Plan, command: tuple[str, ...]) -> Provenance:

@@ -8,9 +8,9 @@ from typing import Any
 
 from repro.launch.plan import Shape, place
 from repro.launch.planfile import Provenance, read_plan, write_plan
-from repro.launch.records import write_atomically
 from repro.schema.canonical import digest_of
-from repro.schema.errors import StoreError
+from repro.schema.errors import RecordError, StoreError
+from repro.schema.files import write_atomically
 from repro.schema.jsonform import parse_json
 from repro.schema.places import home_dir
 from repro.schema.trial import Plan, PlannedAttempt
@@ -36,7 +36,9 @@ def store_plan(plan: Plan, provenance: Provenance) -> None:
         plan: to store.
         provenance: by attempt id.
     """
-    name = f"{digest_of([spec.key for spec in plan.trials])[:8]}-{digest_of(list(plan.seals))[:8]}.json"
+    # Claims of one study have the same trials and seals: what was asked for tells their plans apart.
+    asked = [attempt.id for attempt in plan.attempts if attempt.requested]
+    name = f"{digest_of([spec.key for spec in plan.trials])[:8]}-{digest_of([list(plan.seals), asked])[:8]}.json"
     write_plan(plan, home_dir() / "plans" / name)
     for attempt in plan.attempts:
         if attempt.requested and not is_stored(attempt):
@@ -71,7 +73,10 @@ def _stored(where: str) -> list[Stored]:
         content, (seal, _, counter) = _read(file), file.name.partition("-")
         if "replicates" not in content:
             content |= _from_plan(file, content["plan"])
-        shape = Shape(int(counter), tuple(content["replicates"]), bool(content["indicative"]))
+        try:
+            shape = Shape(int(counter), tuple(int(seed) for seed in content["replicates"]), bool(content["indicative"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise _no_pointer(file) from error
         found.append(Stored(_attempt_id(file), seal, shape))
     return found
 
@@ -104,6 +109,11 @@ def shape_for(where: str, seeds: int, new_seeds: bool, used: Collection[int] = (
     return Shape(counter, tuple(range(first, first + seeds)))
 
 
+def has_attempts(claim: str) -> bool:
+    """Say whether an attempt of a claim was launched from here."""
+    return any((home_dir() / "attempts").glob(f"{claim}@*/*"))
+
+
 def stored_attempts(claim: str) -> list[tuple[PlannedAttempt, Plan]]:
     """Return the attempts of a claim that were launched from here, with their plans."""
     found = []
@@ -132,9 +142,17 @@ def _pointer(attempt: PlannedAttempt) -> Path:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    content = parse_json(file.read_text(encoding="utf-8"), str(file))
+    try:
+        content = parse_json(file.read_text(encoding="utf-8"), str(file))
+    except (OSError, UnicodeDecodeError, RecordError) as error:
+        raise _no_pointer(file) from error
     if not isinstance(content, dict) or not {"plan", "provenance"} <= set(content):
-        raise StoreError(
-            f"{file} must name a plan and its provenance. Remove it and launch the attempt again: records are kept."
-        )
+        raise _no_pointer(file)
     return content
+
+
+def _no_pointer(file: Path) -> StoreError:
+    return StoreError(
+        f"{file} must name a plan, its seeds and its provenance, in a file named SEAL-NUMBER. Remove it and launch the "
+        f"attempt again: records are kept."
+    )

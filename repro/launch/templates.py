@@ -58,11 +58,11 @@ def template_of(planned: PlannedAttempt, plan: Plan) -> Template:
         read = {
             name: [r for r in arms[name] if look == sealed.looks or r.replicate in seeds] for name in sealed.controls
         }
-        controls.append({name: estimate_arm(sealed, name, records, specs) for name, records in read.items()})
+        controls.append({name: estimate_arm(sealed, name, records) for name, records in read.items()})
     return replace(
-        _with_estimator(sealed, arms["main"], specs),
+        _with_estimator(sealed, arms["main"]),
         controls=controls,
-        recorded=estimate_arm(sealed, "main", arms["main"], specs),
+        recorded=estimate_arm(sealed, "main", arms["main"]),
         noise_from=planned.id,
     )
 
@@ -96,12 +96,12 @@ def template_from_spread(
         )
     keys = planned.arms["main"]
     runs = _runs([specs[key] for key in keys], str(sealed.arguments["column"]), part.target.value, spread)
-    template = _with_estimator(sealed, runs, specs)
+    template = _with_estimator(sealed, runs)
     assert template.estimate is not None
     return replace(template, recorded=template.estimate(runs), noise_from=noise_from)
 
 
-def _with_estimator(sealed: Sealed, records: Sequence[TrialRecord], specs: Mapping[str, TrialSpec]) -> Template:
+def _with_estimator(sealed: Sealed, records: Sequence[TrialRecord]) -> Template:
     """Return a template with the sealed estimator and its simulator, both with the sealed arguments."""
     function = check_estimator(EstimatorSpec(sealed.estimator, sealed.arguments), records[0].recipe, sealed.claim)
     arguments: Mapping[str, Any] = sealed.arguments

@@ -1,14 +1,13 @@
 """Calibrations kept by seal: as files of this directory, and as what of them goes to MLflow. Nothing here knows MLflow."""
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from repro.schema.calibration import CALIBRATION_VERSION, Calibration, Scenario
 from repro.schema.canonical import digest_of
-from repro.schema.errors import RecordError, StoreError
+from repro.schema.errors import RecordError
+from repro.schema.files import write_atomically
 from repro.schema.jsonform import from_json, parse_json, to_json
 from repro.schema.places import calibrations_dir
 
@@ -67,22 +66,7 @@ def keep(calibration: Calibration) -> Path:
         StoreError: if it cannot be written.
     """
     file = _file(calibration.seal)
-    temporary = None
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".tmp")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(calibration_text(calibration))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, file)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise StoreError(
-            f"{file} could not be written ({error.strerror}). Make the directory writable, or name another in REPRO_HOME, and "
-            f"run again."
-        ) from error
+    write_atomically(file, calibration_text(calibration))
     return file
 
 

@@ -79,14 +79,14 @@ def trials(attempt_id: str) -> "pandas.DataFrame":
     return frame.astype({**dict.fromkeys(measured, "float64"), "row": "Int64"})
 
 
-def load_attempts() -> list[Attempt]:
-    """Return every attempt in the ledger, by start. Blocked claims are no attempts.
+def load_attempts(claim: str | None = None) -> list[Attempt]:
+    """Return every attempt in the ledger, or those of one claim, by start. Blocked claims are no attempts.
 
     Raises:
         StoreError: if the store or an artifact cannot be read.
         RecordError: if an artifact was damaged.
     """
-    found = [_attempt(run) for run in _attempt_runs() if run.tags.get(names.SEAL)]
+    found = [_attempt(run) for run in _attempt_runs(claim) if run.tags.get(names.SEAL)]
     return sorted(found, key=lambda attempt: (attempt.started, attempt.id))
 
 
@@ -109,15 +109,15 @@ def load_trials(attempt_id: str) -> list[TrialRecord]:
     return [trial.record for trial in linked_trials(_find(attempt_id))]
 
 
-def calibrations() -> Mapping[str, Calibration]:
-    """Return the calibration of every seal in the ledger that has one, by seal; none where there is no store.
+def calibrations(claim: str | None = None) -> Mapping[str, Calibration]:
+    """Return the calibration of every seal in the ledger, or of one claim's, that has one; none where there is no store.
 
     Raises:
         StoreError: if the store or an artifact cannot be read.
         RecordError: if an artifact was damaged, or belongs to another seal.
     """
     found = {}
-    for run in _attempt_runs():
+    for run in _attempt_runs(claim):
         seal = run.tags.get(names.SEAL)
         if seal and run.tags.get(names.CALIBRATION) and seal not in found:
             where = f"{CALIBRATION_FILE} of attempt {run.tags[names.ATTEMPT]} (run {run.run_id})"
@@ -129,11 +129,15 @@ def calibrations() -> Mapping[str, Calibration]:
     return found
 
 
-def _attempt_runs() -> list[RunRow]:
+def _attempt_runs(claim: str | None = None) -> list[RunRow]:
     """Return one run an attempt: the oldest, should two machines have written the same attempt to a server at once."""
     runs: dict[str, RunRow] = {}
-    for run in find_runs(names.PAPER_PREFIX, names.ATTEMPT):
-        runs.setdefault(run.tags[names.ATTEMPT], run)
+    found = find_runs(
+        names.PAPER_PREFIX, names.ATTEMPT if claim is None else names.CLAIM, None if claim is None else [claim]
+    )
+    for run in found:
+        if names.ATTEMPT in run.tags:
+            runs.setdefault(run.tags[names.ATTEMPT], run)
     return list(runs.values())
 
 

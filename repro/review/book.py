@@ -93,12 +93,27 @@ class Standing:
 
 
 def standings(book: Book, claim_id: str) -> tuple[Standing, ...]:
-    """Return what each protocol of a claim has come to at each scale, largest scale first."""
+    """Return what each protocol of a claim has come to at each scale: what decided first, then by protocol, largest scale first."""
     groups: dict[tuple[str, str], list[Attempt]] = {}
     for attempt in attempts_of(book, claim_id):
         groups.setdefault((attempt.protocol, attempt.scale), []).append(attempt)
-    order = sorted(groups, key=lambda key: (key[0], _LARGEST_FIRST.index(key[1]) if key[1] in SCALES else 9))
-    return tuple(_standing(book, protocol, scale, groups[protocol, scale]) for protocol, scale in order)
+    found = [_standing(book, protocol, scale, attempts) for (protocol, scale), attempts in groups.items()]
+
+    def order(standing: Standing) -> tuple[bool, str, int]:
+        size = _LARGEST_FIRST.index(standing.scale) if standing.scale in SCALES else len(_LARGEST_FIRST)
+        return not decided(book, standing.attempt), standing.protocol, size
+
+    return tuple(sorted(found, key=order))
+
+
+def decided_first(book: Book, attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
+    """Return attempts with those that count and decided before the others, else in the order they had."""
+    return tuple(sorted(attempts, key=lambda attempt: not decided(book, attempt)))
+
+
+def decided(book: Book, attempt: Attempt) -> bool:
+    """Return whether an attempt counts and came to a match or a mismatch."""
+    return stands(book, attempt) and _outcome(attempt) in ("match", "mismatch")
 
 
 def _standing(book: Book, protocol: str, scale: str, attempts: list[Attempt]) -> Standing:

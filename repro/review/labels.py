@@ -20,6 +20,19 @@ def part_label(claim: Claim | None, name: str) -> str:
     return claim.quantity.symbol if name == "value" and claim is not None else pretty(name)
 
 
+def counted(n: int, unit: str) -> str:
+    """Return a number of units in words.
+
+    >>> counted(1, "seed"), counted(20, "repetition of the draws"), counted(8, "bootstrap batch"), counted(2, "chip or model")
+    ('1 seed', '20 repetitions of the draws', '8 bootstrap batches', '2 chips or models')
+    """
+    if n == 1:
+        return f"1 {unit}"
+    nouns, of, rest = unit.partition(" of ")
+    plurals = (f"{noun}es" if noun.endswith(("ch", "sh", "s", "x")) else f"{noun}s" for noun in nouns.split(" or "))
+    return f"{n} {' or '.join(plurals)}{of}{rest}"
+
+
 def telling(names: Sequence[str], longest: int) -> list[str]:
     """Return names as they are if all fit, else without the words that all begin or all end with, but for one before.
 

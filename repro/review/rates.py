@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from repro.review.labels import pretty
+from repro.review.labels import counted, pretty
 from repro.review.numbers import fixed, significant
 from repro.schema.calibration import Calibration, Scenario
 from repro.schema.verdict import Sealed
@@ -132,11 +132,8 @@ def made_of(calibration: Calibration) -> str:
     number = " to ".join(str(n) for n in dict.fromkeys((draws[0], draws[-1]))) if draws else "no"
     if calibration.method == "exact":
         return METHODS["exact"]
-    plural = "" if calibration.units == 1 else "s"
-    told = [
-        f"{METHODS[calibration.method]} {number} draws a case, {calibration.units} {calibration.unit}{plural} a draw"
-    ]
-    told.append(f"noise from {_source(calibration)}")
+    of_each = f"{number} draws a case, {counted(calibration.units, calibration.unit)} in each"
+    told = [f"{METHODS[calibration.method]} {of_each}", f"noise from {_source(calibration)}"]
     spread = [
         f"{significant(sd, 3)}" + (f" ({pretty(part)})" if len(calibration.noise) > 1 else "")
         for part, sd in calibration.noise.items()

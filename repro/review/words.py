@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal
 
+from repro.review.labels import counted
 from repro.review.numbers import share, significant
 from repro.schema.claim import FULFILLED, Interval, Margin, Part, Target
 from repro.schema.verdict import Attempt, ControlVerdict, Estimate, PartVerdict, Validity, Verdict
@@ -95,9 +96,13 @@ FLAGS: Mapping[str, str] = {
     "no_spread": "all runs gave the same value, so their noise cannot be estimated",
     "ranked": "a run diverged, so signed ranks decide instead of values",
     "no_control": "the protocol has no control, so it could not have failed",
-    "systematic_error": "the choice of window, not the number of runs, limits this estimate",
+    "systematic_error": "a known bias (the choice of window, or the parabola itself), not the number of runs, limits this estimate",
     "not_deterministic": "runs that must agree did not",
     "too_few_budgets": "too few budgets for a line with an interval",
+    "too_few_sizes": "too few model sizes on the frontier for a line with an interval",
+    "few_points": "some budgets have fewer sizes near their optimum than a parabola should rest on",
+    "uncertified_optimum": "the search did not prove that this is the best fit; another start may end lower",
+    "unequal_arms": "one arm scatters more than the other, so that their differences may be skewed",
 }
 """Flags of a verdict that need a sentence."""
 
@@ -237,8 +242,7 @@ def sample(estimate: Estimate, dof: float | None) -> str:
     """Return on how much an estimate rests: its independent units and degrees of freedom."""
     if estimate.deterministic:
         return "no random draw enters"
-    plural = "" if estimate.n == 1 else "s"
-    return f"{estimate.n} {estimate.unit}{plural}" + (f", ν = {significant(dof, 3)}" if dof is not None else "")
+    return counted(estimate.n, estimate.unit) + (f", ν = {significant(dof, 3)}" if dof is not None else "")
 
 
 def deviation(part: PartVerdict) -> str:

@@ -107,7 +107,8 @@ class Estimate:
     flags: tuple[str, ...] = ()
     """`heavy_tailed`, `multimodal`, `diverged`, and what else a reader must know."""
     extras: Mapping[str, float | None] = field(default_factory=dict)
-    """Figures reported beside the value; they decide nothing."""
+    """Figures beside the value. They decide nothing, but for rules of kind `trend` and `reference_convergence`, which have no
+    t interval of the value and decide by the p-values here."""
     note: str = ""
 
 

@@ -78,7 +78,7 @@ def log_linear_rate(t: FloatArray, y: FloatArray, weights: FloatArray | None = N
     )
 
 
-@estimator(unit="chip or model")
+@estimator(unit="chip or model", simulator="repro.stats.simulators.growth.rate")
 def log_linear_growth(
     records: Sequence[TrialRecord],
     *,
@@ -179,7 +179,7 @@ def log_linear_growth(
     )
 
 
-@estimator(unit="chip or model")
+@estimator(unit="chip or model", simulator="repro.stats.simulators.growth.rates")
 def growth_parts(
     records: Sequence[TrialRecord],
     *,

@@ -33,7 +33,7 @@ Tested = dict[str, float | None]
 SIGNS: Mapping[str, float] = {"increasing": 1.0, "decreasing": -1.0}
 
 
-@estimator(unit="seed")
+@estimator(unit="seed", simulator="repro.stats.simulators.trend.levels")
 def monotone_trend(
     records: Sequence[TrialRecord],
     *,
@@ -106,7 +106,7 @@ def monotone_trend(
     )
 
 
-@estimator(unit="none")
+@estimator(unit="none", simulator="repro.stats.simulators.trend.table")
 def exact_trend(
     records: Sequence[TrialRecord], *, x: str, y: str, direction: Direction = "decreasing", resolution: float = 0.0
 ) -> Estimate:
@@ -140,7 +140,7 @@ def exact_trend(
     )
 
 
-@estimator(unit="level")
+@estimator(unit="level", simulator="repro.stats.simulators.trend.estimates")
 def estimated_trend(
     records: Sequence[TrialRecord],
     *,

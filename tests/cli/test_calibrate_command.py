@@ -1,30 +1,11 @@
 """`repro calibrate` as a user types it."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from repro.cli import main
 from tests_support import CLAIM
-
-
-@pytest.fixture
-def repro(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["repro", *words])
-        monkeypatch.setenv("COLUMNS", "200")
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
 
 RIVAL = CLAIM.replace("because: A quarter is what matters here.", "because: A quarter., rivals: {{half: '0.5'}}")
 

@@ -1,32 +1,14 @@
 """Every command as a user types it: what it prints, and its exit code."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from repro.cli import main
 from tests_support import CLAIM, STUDY
-
-
-@pytest.fixture
-def repro(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """Run a command in this process; return exit code, output and errors."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["repro", *words])
-        monkeypatch.setenv("COLUMNS", "200")
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def test_a_claim_from_list_to_judge(write_claims, repro) -> None:
@@ -246,3 +228,47 @@ def test_judging_again_keeps_where_an_attempt_came_from(write_claims, repro, mon
     for words in (("judge", "toy/exact"), ("run", "toy/exact")):
         (attempt,) = json.loads(repro(*words, "--json")[1])["attempts"]
         assert attempt["provenance"] == sealed
+
+
+def test_a_damaged_plan_stops_no_command_about_other_claims(write_claims, repro) -> None:
+    write_claims(extra={"claim/toy/other.yaml": CLAIM.format(name="toy/other", printed="1.0")})
+    assert repro("run", "toy/other", "scale=cpu")[0] == 0
+    (damaged,) = Path(".repro/plans").glob("*.json")
+    assert repro("run", "toy/mean", "scale=cpu")[0] == 0
+    damaged.write_text("cut sh")
+    for words, told in (
+        (["status"], "toy/mean@replicate@cpu"),
+        (["judge", "toy/mean", "toy/other"], "toy/mean"),
+        (["calibrate", "toy/*", "--draws", "5"], "toy/mean@replicate@cpu"),
+    ):
+        code, out, errors = repro(*words)
+        assert (code, told in out) == (2, True), words
+        assert damaged.name in errors
+        assert "Traceback" not in errors
+    assert repro("judge", "toy/mean")[0] == 0
+    assert repro("run", "toy/other", "scale=cpu")[0] == 0
+    code, out, _ = repro("status")
+    assert code == 0
+    assert "toy/other@" in out
+    assert "toy/mean@" in out
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"plan": "x", "provenance": {}, "replicates": null, "indicative": false}']
+)
+def test_a_damaged_pointer_is_named_with_what_to_do(write_claims, repro, content: str) -> None:
+    write_claims()
+    assert repro("run", "toy/mean", "scale=cpu")[0] == 0
+    (pointer,) = Path(".repro/attempts").glob("*/*/*")
+    pointer.write_text(content)
+    code, _, errors = repro("plan", "toy/mean", "scale=cpu")
+    assert code == 2
+    assert "Remove it and launch the attempt again" in errors
+
+
+def test_after_too_few_seeds_the_next_step_is_one_that_will_not_be_refused(write_claims, repro) -> None:
+    write_claims(study=STUDY.replace("spread: 0.05", "spread: 0.3"))
+    _, out, _ = repro("run", "toy/mean", "scale=cpu", "--pilot", "0.3", "--indicative")
+    words = re.search(r"Next: more seeds are a new attempt: repro run (.*replicates=\d+)", out)[1].split()
+    assert repro("run", "toy/mean", "scale=cpu", "--new-seeds")[0] == 2
+    assert repro("run", *words)[0] == 0

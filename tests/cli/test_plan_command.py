@@ -3,12 +3,10 @@
 import contextlib
 import io
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from repro.cli import main
 from repro.launch import worker
 from repro.launch.planfile import read_plan, read_plan_and_provenance, write_plan
 from tests_support import CLAIM, STUDY
@@ -22,24 +20,6 @@ GPU = {
 """The toy claim where only a GPU decides: 12 trials of ten FLOPs each."""
 ASSUMED = ("--peak-flops", "0.1", "--utilisation", "0.1")
 """A hundredth of a FLOP a second: 120 FLOPs take 12,000 s."""
-
-
-@pytest.fixture
-def repro(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """Run a command in this process; return exit code, output and errors."""
-
-    def run(*words: str, columns: int = 200) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["repro", *words])
-        monkeypatch.setenv("COLUMNS", str(columns))
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def work(plan: str) -> None:

@@ -13,13 +13,15 @@ from sealed_claims import mean as mean_of
 from statsmodels.stats.proportion import proportion_confint
 
 from repro.judge.calibrate import Template, calibrate, rate_interval
-from repro.judge.scenarios import false_values, true_value
+from repro.judge.scenarios import false_values, true_value, truths
 from repro.schema.calibration import Calibration, Scenario
 from repro.schema.errors import EstimateError
 from repro.schema.trial import Machine, TrialRecord
 from repro.schema.verdict import Estimate, Sealed
-from repro.stats.simulators import exact, means
+from repro.stats.reference_convergence import reference_convergence
+from repro.stats.simulators import exact, means, reference, trend
 from repro.stats.summary import mean_over_seeds, measured_parts
+from repro.stats.trend import exact_trend, monotone_trend
 
 CONTROL = {"bad": {"value": Estimate(9.0, se=0.0, n=1, deterministic=True)}}
 
@@ -241,6 +243,8 @@ EXACT = Estimate(1.0, se=0.0, deterministic=True)
         (make_part("ordering", "0"), mean_of(0.4, spread=0.2), 0.2, {"below": 0.0}),
         (make_part("reference_convergence", "1", factor=1.25), mean_of(1.1), 1.0, {"below": 0.8}),
         (make_part("ordering", "0.3", absolute=0.1), mean_of(0.4), 0.3, {"below": -0.1}),
+        (make_part("trend", "0", approximate=True), mean_of(0.4), 1.0, {"below": 0.0}),
+        (make_part(absolute=0.01, printed="2.3443873053175697"), EXACT, 2.3443873053175697, {"above": 2.3553873, "below": 2.3333873}),
     ],
 )  # fmt: skip
 def test_what_is_true_and_what_is_false(part: Any, estimate: Estimate, true: float, false: dict[str, float]) -> None:
@@ -263,3 +267,112 @@ def test_a_trend_without_records_is_refused() -> None:
     sealed = make_sealed(make_part("trend", "1"))
     with pytest.raises(EstimateError, match="kind trend decides by figures that records alone give"):
         calibrate(Template(sealed, {"value": mean_of(0.8, extras={"trend_p": 0.01})}, [CONTROL], "x"), draws=5)
+
+
+def trend_records(values: list[list[float]]) -> list[TrialRecord]:
+    rows = [{"x": float(x), "y": y} for x, own in enumerate(values) for y in own]
+    return [replace(make_record(i, {}), rows=tuple(rows)) for i in range(2)]
+
+
+def trend_template(values: list[list[float]], runs: str = "rows") -> Template:
+    records, keywords = trend_records(values), {"x": "x", "y": "y", "runs": runs}
+
+    def estimate(read: Any) -> dict[str, Estimate]:
+        return {"value": monotone_trend(read, **keywords)}
+
+    sealed = make_sealed(make_part("trend", "0", approximate=True))
+    control = {"bad": {"value": replace(estimate(records)["value"], extras={"trend_p": 1.0, "trend_reverse_p": 0.0})}}
+    return Template(sealed, estimate(records), [control], "x", records, estimate, partial(trend.levels, **keywords))
+
+
+def test_a_trend_is_true_in_the_claimed_order_and_false_without_one() -> None:
+    found = calibrate(trend_template([[9.0, 9.1, 8.9], [8.0, 8.1, 7.9], [7.0, 7.1, 6.9]]), draws=100)
+    assert only(found, "true").match == 100
+    assert only(found, "rival", "reversed_order").mismatch == 100
+    flat = only(found, "margin", "below")
+    # Jonckheere's test is exact and its level at most α, on either side.
+    assert max(flat.match, flat.mismatch) / 100 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 100)
+    assert found.method == "records"
+
+
+def test_a_trend_of_few_runs_that_can_never_match_is_called_weak() -> None:
+    # Three values in perfect order have p = 1/3! = 0.17.
+    found = calibrate(trend_template([[9.0], [8.0], [7.0]]), draws=5)
+    assert all(s.inconclusive == 5 for s in found.scenarios)
+    assert found.note.startswith("This protocol is weak: were the claim true, it would match 0 times in 5 only.")
+
+
+def test_a_table_without_noise_is_decided_once() -> None:
+    records, keywords = trend_records([[9.0], [8.0], [6.0]]), {"x": "x", "y": "y"}
+
+    def estimate(read: Any) -> dict[str, Estimate]:
+        return {"value": exact_trend(read, **keywords)}
+
+    control = {"bad": {"value": replace(estimate(records)["value"], value=-1.0)}}
+    sealed = make_sealed(make_part("trend", "0", approximate=True))
+    made = Template(sealed, estimate(records), [control], "x", records, estimate, partial(trend.table, **keywords))
+    found = calibrate(made, draws=50)
+    assert found.method == "exact"
+    assert [(s.truth, s.match, s.mismatch) for s in found.scenarios] == [
+        ("true", 1, 0), ("margin", 0, 1), ("rival", 0, 1),
+    ]  # fmt: skip
+    assert "nothing about other data" in found.note
+
+
+def test_a_submission_of_the_reference_itself_passes_at_the_level_of_the_test() -> None:
+    draw = np.random.default_rng(0)
+    rows = [
+        {"batch_size": 256.0, "is_reference": float(ref), "epochs": float(draw.normal(10.0, 0.3))}
+        for ref in (1, 0)
+        for _ in range(40)
+    ]
+    records = [replace(make_record(i, {}), rows=tuple(rows)) for i in range(2)]
+    keywords: dict[str, Any] = {"batch_size": 256.0, "runs": 20}
+
+    def estimate(read: Any) -> dict[str, Estimate]:
+        return {"value": reference_convergence(read, **keywords)}
+
+    extras = {"rcp_p": 0.0, "rcp_max_speedup": 1.01}
+    control = {"bad": {"value": replace(estimate(records)["value"], extras=extras)}}
+    sealed = make_sealed(make_part("reference_convergence", "1", factor=1.1))
+    made = Template(
+        sealed, estimate(records), [control], "x", records, estimate, partial(reference.submissions, **keywords)
+    )
+    found = calibrate(made, draws=100)
+    # The deviation of the kept runs is too small, so the test of level 5 % fails somewhat more than 5 of 100.
+    assert 80 <= only(found, "true").match <= 98
+    assert only(found, "margin", "below").mismatch == 100
+    assert only(found, "rival", "a_quarter_faster").mismatch == 100
+    assert only(found, "margin", "below").values["value"] == pytest.approx(1 / 1.1)
+
+
+def test_a_natural_rival_inside_the_margin_is_none() -> None:
+    sealed = make_sealed(make_part("reference_convergence", "1", factor=1.5))
+    assert [t.truth for t in truths(sealed, {"value": mean_of(1.0)})] == ["true", "margin"]
+
+
+def test_the_reference_that_allows_most_within_the_margin_is_shifted() -> None:
+    part = make_part("reference_convergence", "1", factor=1.1)
+    allowed = {"a": 1.01, "b": 1.08, "c": 1.2}
+    recorded = {name: mean_of(1.0, extras={"rcp_max_speedup": most}) for name, most in allowed.items()}
+    false = [t.parts for t in truths(make_sealed(part, part, part), recorded) if t.truth == "margin"]
+    assert false == [("b",)]
+
+
+def test_exact_values_that_no_records_hold_are_shifted_themselves() -> None:
+    def refuses(*_: Any, **__: Any) -> Any:
+        raise EstimateError("part 'low' reports low, which is no rate of growth")
+
+    sealed = make_sealed(make_part("exact", "4"))
+    bad = {"bad": {"value": Estimate(9.0, se=0.0, deterministic=True)}}
+    made = Template(sealed, {"value": Estimate(4.0, se=0.0, deterministic=True)}, [bad], "x", [], None, refuses)
+    found = calibrate(made, draws=50)
+    assert next((s.truth, s.match, s.mismatch) for s in found.scenarios) == ("true", 1, 0)
+    assert "No records were simulated: part 'low' reports low" in found.note
+
+
+def test_noise_of_the_estimator_s_own_draws_is_called_so() -> None:
+    recorded = replace(mean_of(0.49, 0.01, 20), unit="repetition of the draws")
+    sealed = make_sealed(make_part(absolute=0.12))
+    found = calibrate(Template(sealed, {"value": recorded}, [CONTROL], "x"), draws=20)
+    assert "the rates say nothing about other runs" in found.note

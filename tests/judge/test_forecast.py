@@ -282,5 +282,5 @@ def test_power_and_expected_seeds_with_looks_are_those_of_the_looking():
 
 def test_too_few_seeds_at_a_look_are_refused():
     outlook = forecast(sealed_of(make_part(absolute=0.1), looks=3, seeds=6), {})
-    assert "2 seeds at each of 3 looks are too few" in outlook.refusal
+    assert "2 seeds are too few at each of 3 looks" in outlook.refusal
     assert "replicates=9" in outlook.refusal

@@ -1,6 +1,7 @@
 """One part against its rule, on literals worked out by hand and against independent formulas."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -257,6 +258,16 @@ def test_underpowered_names_the_number_of_units_that_would_decide():
     reach = critical_value(0.05, needed - 1) * x.std(axis=1, ddof=1) / math.sqrt(needed) + 0.0005
     assert (np.abs(x.mean(axis=1)) + reach < 0.12).mean() == pytest.approx(0.8, abs=0.03)
     assert f"{needed} would decide" in part.detail
+
+
+def test_of_what_is_no_seed_the_precision_is_named_that_would_decide():
+    estimate = replace(mean(0.50, 0.06), unit="budget")
+    part = decide(make_part(printed="0.490", absolute=0.12), estimate)
+    as_seeds = decide(make_part(printed="0.490", absolute=0.12), replace(estimate, unit="seed"))
+    assert part.n_needed is None
+    wanted = 0.06 * math.sqrt(5 / as_seeds.n_needed)
+    assert f"A standard error of about {wanted:.2g}, not 0.06, would decide" in part.detail
+    assert "units" not in part.detail
 
 
 @pytest.mark.parametrize(

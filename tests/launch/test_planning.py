@@ -68,6 +68,16 @@ def test_another_number_of_seeds_is_a_new_attempt_on_new_seeds(write_claims) -> 
     assert planned("scale=cpu", "replicates=8")[1].id == more.id
 
 
+def test_asking_for_new_seeds_again_resumes_what_was_begun(write_claims) -> None:
+    write_claims()
+    run("scale=cpu")
+    _, begun = planned("scale=cpu", new_seeds=True)
+    assert begun.counter == 2
+    assert planned("scale=cpu", new_seeds=True)[1].id == begun.id
+    assert run("scale=cpu", new_seeds=True).id == begun.id
+    assert planned("scale=cpu", new_seeds=True)[1].counter == 3
+
+
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from repro.launch.records import RecordStore, read_record, write_atomically
+from repro.launch.records import RecordStore, read_record
 from repro.schema.errors import RecordError, StoreError
+from repro.schema.files import write_atomically
 from repro.schema.trial import Machine, TrialRecord, TrialSpec
 
 SPEC = TrialSpec("toys/draws", "recipes.toys.draws", {"effect": 1.0}, 0, "abc", "cpu", "float32")

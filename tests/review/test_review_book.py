@@ -101,6 +101,14 @@ def test_standings_name_the_largest_scale_first(book: Book) -> None:
     assert [s.scale for s in q.standings(book, EXPONENT.id)] == ["gpu", "cpu"]
 
 
+def test_of_two_protocols_the_one_that_decided_is_named_first(book: Book) -> None:
+    both = replace(EXPONENT, protocols={**EXPONENT.protocols, "again": EXPONENT.protocols["retrain"]})
+    unsure, sure = attempt(both, "again", "gpu", OPEN), attempt(both, "retrain", "gpu", MATCH)
+    shown = replace(book, claims={both.id: both}, attempts=(sure, unsure))
+    assert [standing.protocol for standing in q.standings(shown, both.id)] == ["retrain", "again"]
+    assert q.decided_first(shown, (unsure, sure)) == (sure, unsure)
+
+
 def test_the_tally_counts_every_claim_once(book: Book) -> None:
     tally = q.tally(book)
     assert tally == {"match": 2, "mismatch": 2, "inconclusive": 1, "blocked": 1, "not_run": 2}

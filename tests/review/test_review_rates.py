@@ -71,11 +71,12 @@ def test_the_lengths_of_a_bar_fill_it() -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({}, "Trial records were simulated, and went through the sealed estimator and the rule. 400 draws a case, 5 budgets a draw"),
+        ({}, "Trial records were simulated, and went through the sealed estimator and the rule. 400 draws a case, 5 budgets in each"),
         ({"method": "estimates"}, "the rule is tested here, the estimator is not"),
         ({"noise_from": "published"}, "noise from the published spread"),
         ({"noise": {"a_1": 0.5, "b": None, "c": 2.0}}, "standard deviation of one budget: 0.5 (a 1), 2 (c)"),
-        ({"units": 1, "unit": "run"}, "1 run a draw"),
+        ({"units": 1, "unit": "run"}, "1 run in each"),
+        ({"units": 20, "unit": "repetition of the draws"}, "20 repetitions of the draws in each"),
     ],
 )  # fmt: skip
 def test_on_what_the_rates_rest_is_said_plainly(changes: dict[str, object], text: str) -> None:

@@ -56,7 +56,7 @@ def calibrated(write_claims: Callable[[], Path], run: Callable[..., Said], monke
         "seed",
         0,
     )
-    monkeypatch.setattr("repro.ledger.read.calibrations", lambda: {found.seal: found})
+    monkeypatch.setattr("repro.ledger.read.calibrations", lambda claim=None: {found.seal: found})
 
 
 def test_show_says_the_error_rates_and_what_becomes_of_a_prior(calibrated: None, run: Callable[..., Said]) -> None:

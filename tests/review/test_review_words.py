@@ -200,3 +200,32 @@ def test_every_rule_has_words(kind: str) -> None:
 )
 def test_what_the_noise_shows_is_said_with_what_to_do(flag: str, advice: str) -> None:
     assert advice in w.flag_text(flag)
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "unequal_arms",
+        "skew_guard",
+        "few_points",
+        "too_few_sizes",
+        "too_few_budgets",
+        "uncertified_optimum",
+        "interpolated",
+    ],
+)
+def test_a_flag_has_words_of_its_own(flag: str) -> None:
+    assert len(w.flag_text(flag)) > len(flag) + 10
+
+
+@pytest.mark.parametrize(
+    ("n", "unit", "words"),
+    [
+        (1, "seed", "1 seed"),
+        (20, "repetition of the draws", "20 repetitions of the draws"),
+        (8, "bootstrap batch", "8 bootstrap batches"),
+        (2, "chip or model", "2 chips or models"),
+    ],
+)
+def test_units_are_counted_as_people_do(n: int, unit: str, words: str) -> None:
+    assert w.sample(Estimate(1.0, n=n, unit=unit), None) == words

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,12 @@ from repro.schema.errors import EstimateError
 from repro.schema.trial import TrialRecord
 from repro.stats.scaling_laws.law import Array
 from repro.stats.scaling_laws.records import sweep_of
-from repro.stats.scaling_laws.sweep import Sweep
 from repro.stats.simulators.losses import with_losses
+
+MIN_BUDGETS = 3
+"""Of a published table: two budgets always lie on a line."""
+
+SAME_EXPONENT = 1e-9
 
 
 def profiles(
@@ -60,23 +66,170 @@ def profiles(
     sweep, _ = sweep_of(records, counting=counting, columns=columns, derive=derive, budget_tolerance=budget_tolerance)
     if sweep.budget is None or len(np.unique(sweep.budget)) < 2:
         raise EstimateError("profiles of at least two budgets are required to move their optima.")
-    budgets, which = np.unique(sweep.budget, return_inverse=True)
     size = np.log(sweep.params if of == "params" else sweep.tokens)
-    fits = [_Parabola(size[which == b], sweep.loss[which == b], window, min_points) for b in range(len(budgets))]
-    convex = [fit.square for fit in fits if fit.square > 0]
-    if not convex:
-        raise EstimateError("no budget's losses curve upwards, so there is no profile to move.")
-    square = np.array([fit.square if fit.square > 0 else np.median(convex) for fit in fits])
-    log_c, optima = np.log(budgets), np.array([fit.optimum for fit in fits])
-    scatter = 0.0
-    if len(budgets) > 2:
-        about_line = optima - np.polyval(np.polyfit(log_c, optima, 1), log_c)
-        scatter = float(np.sqrt((about_line**2).sum() / (len(budgets) - 2)))
-    on_line = optima.mean() + exponent * (log_c - log_c.mean()) + rng.normal(0.0, scatter, len(budgets))
-    lowest = np.array([fit.lowest for fit in fits])
-    noise = rng.normal(0.0, _noise(sweep, fits), int(sweep.run.max()) + 1)[sweep.run]
-    losses = lowest[which] + square[which] * (size - on_line[which]) ** 2 + noise
-    return with_losses(records, losses, (columns or {}).get("loss", "loss"))
+    runs = int(sweep.run.max()) + 1
+    fits = _Fits(sweep.budget, size, sweep.loss, window, min_points)
+    cells = list(zip(sweep.budget, sweep.params, sweep.tokens, strict=True))
+    noise = rng.normal(0.0, fits.noise(cells), runs)[sweep.run]
+    return with_losses(records, fits.moved(exponent, rng) + noise, (columns or {}).get("loss", "loss"))
+
+
+def settings(
+    records: Sequence[TrialRecord],
+    truth: Mapping[str, float],
+    rng: np.random.Generator,
+    *,
+    settings: Mapping[str, str],
+    window: float = 0.15,
+    min_points: int = 5,
+) -> list[TrialRecord]:
+    """Return published IsoFLOP points, each setting with its true exponent; for `repro.stats.isoflop_points.parabola_exponents`.
+
+    Every setting is drawn as in `profiles`, but sizes move along (see `with_exponents`). A budget whose lowest loss is at the end of its sizes keeps its losses: it shows no
+    optimum to move, and is left out as it was.
+
+    Args:
+        records: one trial a setting, and its replicates.
+        truth: of `<name>` the exponent a, or of `<name>_ratio_slope` 1 − 2a.
+        rng: the source of chance.
+        settings: name of a part by the recipe's setting.
+        window: as for `profiles`.
+        min_points: as for `profiles`.
+
+    Raises:
+        EstimateError: as `profiles`; for another part; or if both parts of a setting name different exponents.
+    """
+    exponents: dict[str, float] = {}
+    for part, value in truth.items():
+        name = part.removesuffix("_ratio_slope")
+        exponent = value if part == name else (1 - value) / 2
+        if name not in settings:
+            raise EstimateError(f"'{part}' is no exponent of a setting, so no points can be drawn for it.")
+        if abs(exponents.setdefault(name, exponent) - exponent) > SAME_EXPONENT:
+            raise EstimateError(f"'{name}' has two exponents, {exponents[name]:g} and {exponent:g}.")
+    return with_exponents(records, {settings[n]: a for n, a in exponents.items()}, rng, window, min_points)
+
+
+def falls(
+    records: Sequence[TrialRecord],
+    truth: Mapping[str, float],
+    rng: np.random.Generator,
+    *,
+    settings: Sequence[str],
+    **others: Any,
+) -> list[TrialRecord]:
+    """Return published IsoFLOP points whose exponents fall by the truth from each of these settings to the next.
+
+    The parts are `fall_1`, `fall_2`, …; the first setting keeps the exponent of its parabolas. Settings of the same runs are
+    drawn apart, so what two of them share is lost.
+    """
+    del others
+    exponents = {settings[0]: _Fits.of(_table(records, settings[0]), 0.15, 5).slope}
+    for k, (above, below) in enumerate(pairwise(settings), start=1):
+        exponents[below] = exponents[above] - truth[f"fall_{k}"]
+    return with_exponents(records, exponents, rng)
+
+
+def with_exponents(
+    records: Sequence[TrialRecord],
+    exponents: Mapping[str, float],
+    rng: np.random.Generator,
+    window: float = 0.15,
+    min_points: int = 5,
+) -> list[TrialRecord]:
+    """Return the records with each setting's points moved to its exponent; other settings stay as recorded.
+
+    Sizes move along with the optimum, N·x at D/x: who trains a sweep lays its sizes about the optimum. What scatters, the
+    optima about their line and the losses about their parabolas, moves the losses and no size.
+    """
+    new = {}
+    for setting, exponent in exponents.items():
+        points = _table(records, setting)
+        fits = _Fits.of(points, window, min_points)
+        noise = rng.normal(0.0, fits.noise(list(map(tuple, points[:, :2].tolist()))), len(points))
+        losses = np.where(fits.inner[fits.which], fits.moved(fits.slope, rng) + noise, points[:, 2])
+        new[setting] = losses, np.exp(((exponent - fits.slope) * (fits.log_c - fits.log_c.mean()))[fits.which])
+    drawn = []
+    for record in records:
+        of = next((setting for setting in new if record.config.get("setting", setting) == setting), None)
+        if of is None or record.status != "finished":
+            drawn.append(record)
+            continue
+        rows = tuple(
+            {
+                **row,
+                "params": float(factor) * (row["params"] or math.nan),
+                "tokens": (row["tokens"] or math.nan) / float(factor),
+                "loss": float(loss),
+            }
+            for row, loss, factor in zip(record.rows, *new[of], strict=True)
+        )
+        drawn.append(replace(record, rows=rows))
+    return drawn
+
+
+def _table(records: Sequence[TrialRecord], setting: str) -> Array:
+    """Return budget, size and loss of a setting's runs, `[n, 3]`."""
+    found = [r for r in records if r.status == "finished" and r.config.get("setting", setting) == setting]
+    if not found:
+        raise EstimateError(f"no points can be drawn for the setting '{setting}': no finished trial is of it.")
+    return np.array([found[0].column(name) for name in ("budget", "params", "loss")]).T
+
+
+class _Fits:
+    """The parabolas of all budgets of one table, and how their optima scatter about a line in ln C."""
+
+    def __init__(self, budget: Array, size: Array, loss: Array, window: float, min_points: int) -> None:
+        budgets, self.which = np.unique(budget, return_inverse=True)
+        self._size, self._loss, self.log_c = size, loss, np.log(budgets)
+        own = [self.which == b for b in range(len(budgets))]
+        self._parabolas = [_Parabola(size[rows], loss[rows], window, min_points) for rows in own]
+        self.optima = np.array([fit.optimum for fit in self._parabolas])
+        self.inner = np.array([fit.inner for fit in self._parabolas])
+
+    @staticmethod
+    def of(points: Array, window: float, min_points: int) -> "_Fits":
+        """Return the parabolas of budget, size and loss, `[n, 3]`; at least three have an inner minimum."""
+        fits = _Fits(points[:, 0], np.log(points[:, 1]), points[:, 2], window, min_points)
+        if fits.inner.sum() < MIN_BUDGETS:
+            raise EstimateError(f"{fits.inner.sum()} budgets have an inner minimum; {MIN_BUDGETS} are required.")
+        return fits
+
+    @property
+    def slope(self) -> float:
+        """The slope of the line through the inner optima."""
+        return float(np.polyfit(self.log_c[self.inner], self.optima[self.inner], 1)[0])
+
+    def moved(self, exponent: float, rng: np.random.Generator) -> Array:
+        """Return the loss of every run about optima on a line of this slope, each off it as recorded."""
+        convex = [fit.square for fit in self._parabolas if fit.square > 0]
+        if not convex:
+            raise EstimateError("no budget's losses curve upwards, so there is no profile to move.")
+        square = np.array([fit.square if fit.square > 0 else np.median(convex) for fit in self._parabolas])
+        on = self.inner if self.inner.sum() >= 2 else np.ones(len(self.inner), dtype=bool)
+        x, y = self.log_c[on], self.optima[on]
+        scatter = 0.0
+        if len(x) > 2:
+            scatter = float(np.sqrt(((y - np.polyval(np.polyfit(x, y, 1), x)) ** 2).sum() / (len(x) - 2)))
+        optima = y.mean() + exponent * (self.log_c - x.mean()) + rng.normal(0.0, scatter, len(self.log_c))
+        lowest = np.array([fit.lowest for fit in self._parabolas])
+        return np.asarray(lowest[self.which] + square[self.which] * (self._size - optima[self.which]) ** 2)
+
+    def noise(self, cells: Sequence[tuple[float, ...]]) -> float:
+        """Return the standard deviation of one run's loss: as between repeats of a cell, else about the parabolas."""
+        repeats: dict[tuple[float, ...], list[float]] = {}
+        for cell, loss in zip(cells, self._loss, strict=True):
+            repeats.setdefault(cell, []).append(float(loss))
+        squares = sum(float(((np.array(cell) - np.mean(cell)) ** 2).sum()) for cell in repeats.values())
+        dof = sum(len(cell) - 1 for cell in repeats.values())
+        if not dof:
+            squares = sum(float((fit.residuals**2).sum()) for fit in self._parabolas)
+            dof = sum(max(len(fit.residuals) - 3, 0) for fit in self._parabolas)
+        if not dof:
+            raise EstimateError(
+                "no noise can be simulated: no cell was run twice and no budget has more than three sizes."
+            )
+        return math.sqrt(squares / dof)
 
 
 class _Parabola:
@@ -88,23 +241,10 @@ class _Parabola:
         x = size[used] - size[used].mean()
         c2, c1, c0 = np.polyfit(x, loss[used], 2) if used.sum() > 2 else (0.0, 0.0, float(loss.min()))
         inside = c2 > 0 and x.min() < -c1 / (2 * c2) < x.max()
+        ends = size.min(), size.max()
+        self.inner = bool(inside and size[loss.argmin()] not in ends)
+        """Whether an optimum is seen: the lowest loss is at no end of the sizes."""
         self.square = float(c2)
         self.optimum = float(size[used].mean() - c1 / (2 * c2)) if inside else float(size[loss.argmin()])
         self.lowest = float(c0 - c1**2 / (4 * c2)) if inside else float(loss.min())
         self.residuals = loss[used] - np.polyval((c2, c1, c0), x)
-
-
-def _noise(sweep: Sweep, fits: Sequence[_Parabola]) -> float:
-    """Return the standard deviation of one run's loss, in the unit of the losses."""
-    cells: dict[tuple[float, float, float], list[float]] = {}
-    assert sweep.budget is not None
-    for budget, params, tokens, loss in zip(sweep.budget, sweep.params, sweep.tokens, sweep.loss, strict=True):
-        cells.setdefault((budget, params, tokens), []).append(loss)
-    squares = sum(float(((np.array(cell) - np.mean(cell)) ** 2).sum()) for cell in cells.values())
-    dof = sum(len(cell) - 1 for cell in cells.values())
-    if not dof:
-        squares = sum(float((fit.residuals**2).sum()) for fit in fits)
-        dof = sum(max(len(fit.residuals) - 3, 0) for fit in fits)
-    if not dof:
-        raise EstimateError("no noise can be simulated: no cell was run twice and no budget has more than three sizes.")
-    return math.sqrt(squares / dof)
