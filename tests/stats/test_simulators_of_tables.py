@@ -225,7 +225,7 @@ def test_published_points_have_the_true_exponents_and_the_same_budgets() -> None
 
 def test_exponents_fall_by_the_truth() -> None:
     names = ("one", "three", "seven")
-    records = [r for name, a in zip(names, (0.8, 0.7, 0.5), strict=True) for r in points(name, a)]
+    records = [r for name, a in zip(names, (0.8, 0.7, 0.5), strict=True) for r in points(name, a, 0.0)]
     drawn = [
         isoflop.falls(records, {"fall_1": 0.02, "fall_2": 0.3}, rng(i), settings=names, draws=9) for i in range(40)
     ]

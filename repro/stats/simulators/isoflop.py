@@ -1,12 +1,14 @@
 """IsoFLOP profiles whose optima lie on another line: each budget's parabola moved, with fresh noise on every run."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from repro.schema.errors import EstimateError
 from repro.schema.trial import TrialRecord
@@ -18,6 +20,11 @@ MIN_BUDGETS = 3
 """Of a published table: two budgets always lie on a line."""
 
 SAME_EXPONENT = 1e-9
+
+Whole = NDArray[np.intp]
+Inner = NDArray[np.bool_]
+Optima = Callable[[Array], tuple[Whole, Array, Array, Inner]]
+"""Runs `[n, 3]` (budget, size, loss) to the budget of each, and ln C, ln N* and whether that is an inner minimum of each budget."""
 
 
 def profiles(
@@ -85,8 +92,8 @@ def settings(
 ) -> list[TrialRecord]:
     """Return published IsoFLOP points, each setting with its true exponent; for `repro.stats.isoflop_points.parabola_exponents`.
 
-    Every setting is drawn as in `profiles`, but sizes move along (see `with_exponents`). A budget whose lowest loss is at the end of its sizes keeps its losses: it shows no
-    optimum to move, and is left out as it was.
+    How they scatter: see `with_exponents`. A budget whose lowest loss is at the end of its sizes shows no optimum; it moves
+    along and is left out as it was.
 
     Args:
         records: one trial a setting, and its replicates.
@@ -107,7 +114,12 @@ def settings(
             raise EstimateError(f"'{part}' is no exponent of a setting, so no points can be drawn for it.")
         if abs(exponents.setdefault(name, exponent) - exponent) > SAME_EXPONENT:
             raise EstimateError(f"'{name}' has two exponents, {exponents[name]:g} and {exponent:g}.")
-    return with_exponents(records, {settings[n]: a for n, a in exponents.items()}, rng, window, min_points)
+    return with_exponents(
+        records,
+        {settings[n]: a for n, a in exponents.items()},
+        rng,
+        partial(_of_parabolas, window=window, min_points=min_points),
+    )
 
 
 def falls(
@@ -120,35 +132,35 @@ def falls(
 ) -> list[TrialRecord]:
     """Return published IsoFLOP points whose exponents fall by the truth from each of these settings to the next.
 
-    The parts are `fall_1`, `fall_2`, …; the first setting keeps the exponent of its parabolas. Settings of the same runs are
+    The parts are `fall_1`, `fall_2`, …; the first setting keeps its exponent, by the lowest points of splines. Settings of the same runs are
     drawn apart, so what two of them share is lost.
     """
     del others
-    exponents = {settings[0]: _Fits.of(_table(records, settings[0]), 0.15, 5).slope}
+    _, log_c, best, inner = _of_splines(_table(records, settings[0]))
+    exponents = {settings[0]: float(np.polyfit(log_c[inner], best[inner], 1)[0])}
     for k, (above, below) in enumerate(pairwise(settings), start=1):
         exponents[below] = exponents[above] - truth[f"fall_{k}"]
-    return with_exponents(records, exponents, rng)
+    return with_exponents(records, exponents, rng, _of_splines)
 
 
 def with_exponents(
-    records: Sequence[TrialRecord],
-    exponents: Mapping[str, float],
-    rng: np.random.Generator,
-    window: float = 0.15,
-    min_points: int = 5,
+    records: Sequence[TrialRecord], exponents: Mapping[str, float], rng: np.random.Generator, optima: Optima
 ) -> list[TrialRecord]:
     """Return the records with each setting's points moved to its exponent; other settings stay as recorded.
 
-    Sizes move along with the optimum, N·x at D/x: who trains a sweep lays its sizes about the optimum. What scatters, the
-    optima about their line and the losses about their parabolas, moves the losses and no size.
+    Each budget's curve moves as a whole, N·x at D/x: losses stay, so its shape does, and the sizes lie about the optimum as
+    they did. What is drawn is how far the optima lie off their line, normal as recorded (budgets − 2 degrees of freedom); that
+    holds the noise of single runs, which are not redrawn besides.
     """
     new = {}
     for setting, exponent in exponents.items():
-        points = _table(records, setting)
-        fits = _Fits.of(points, window, min_points)
-        noise = rng.normal(0.0, fits.noise(list(map(tuple, points[:, :2].tolist()))), len(points))
-        losses = np.where(fits.inner[fits.which], fits.moved(fits.slope, rng) + noise, points[:, 2])
-        new[setting] = losses, np.exp(((exponent - fits.slope) * (fits.log_c - fits.log_c.mean()))[fits.which])
+        which, log_c, best, inner = optima(_table(records, setting))
+        x = log_c - log_c[inner].mean()
+        line = np.polyfit(x[inner], best[inner], 1)
+        scatter = math.sqrt(float(((best - np.polyval(line, x))[inner] ** 2).sum()) / (inner.sum() - 2))
+        wanted = line[1] + exponent * x + rng.normal(0.0, scatter, len(x))
+        moves = np.where(inner, wanted - best, (exponent - line[0]) * x)
+        new[setting] = np.exp(moves)[which]
     drawn = []
     for record in records:
         of = next((setting for setting in new if record.config.get("setting", setting) == setting), None)
@@ -160,12 +172,38 @@ def with_exponents(
                 **row,
                 "params": float(factor) * (row["params"] or math.nan),
                 "tokens": (row["tokens"] or math.nan) / float(factor),
-                "loss": float(loss),
             }
-            for row, loss, factor in zip(record.rows, *new[of], strict=True)
+            for row, factor in zip(record.rows, new[of], strict=True)
         )
         drawn.append(replace(record, rows=rows))
     return drawn
+
+
+def _of_parabolas(points: Array, window: float, min_points: int) -> tuple[Whole, Array, Array, Inner]:
+    """Return the budget of each run, and of each budget ln C, the vertex of its parabola, and whether it is an inner one."""
+    fits = _Fits(points[:, 0], np.log(points[:, 1]), points[:, 2], window, min_points)
+    return fits.which, fits.log_c, fits.optima, _enough(fits.inner)
+
+
+def _of_splines(points: Array) -> tuple[Whole, Array, Array, Inner]:
+    """Return the same for the lowest point of Akima's spline through each budget's losses."""
+    from scipy.interpolate import Akima1DInterpolator
+
+    budgets, which = np.unique(points[:, 0], return_inverse=True)
+    best, inner = np.empty(len(budgets)), np.zeros(len(budgets), dtype=bool)
+    for b in range(len(budgets)):
+        size, first = np.unique(np.log(points[which == b, 1]), return_index=True)
+        loss = points[which == b, 2][first]
+        grid = np.linspace(size[0], size[-1], 25 * len(size))
+        at = int((Akima1DInterpolator(size, loss)(grid) if len(size) > 2 else np.interp(grid, size, loss)).argmin())
+        best[b], inner[b] = grid[at], 0 < at < len(grid) - 1
+    return which, np.log(budgets), best, _enough(inner)
+
+
+def _enough(inner: Inner) -> Inner:
+    if inner.sum() < MIN_BUDGETS:
+        raise EstimateError(f"{inner.sum()} budgets have an inner minimum; {MIN_BUDGETS} are required.")
+    return inner
 
 
 def _table(records: Sequence[TrialRecord], setting: str) -> Array:
@@ -186,19 +224,6 @@ class _Fits:
         self._parabolas = [_Parabola(size[rows], loss[rows], window, min_points) for rows in own]
         self.optima = np.array([fit.optimum for fit in self._parabolas])
         self.inner = np.array([fit.inner for fit in self._parabolas])
-
-    @staticmethod
-    def of(points: Array, window: float, min_points: int) -> "_Fits":
-        """Return the parabolas of budget, size and loss, `[n, 3]`; at least three have an inner minimum."""
-        fits = _Fits(points[:, 0], np.log(points[:, 1]), points[:, 2], window, min_points)
-        if fits.inner.sum() < MIN_BUDGETS:
-            raise EstimateError(f"{fits.inner.sum()} budgets have an inner minimum; {MIN_BUDGETS} are required.")
-        return fits
-
-    @property
-    def slope(self) -> float:
-        """The slope of the line through the inner optima."""
-        return float(np.polyfit(self.log_c[self.inner], self.optima[self.inner], 1)[0])
 
     def moved(self, exponent: float, rng: np.random.Generator) -> Array:
         """Return the loss of every run about optima on a line of this slope, each off it as recorded."""
