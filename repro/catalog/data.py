@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from repro.schema.dataset import DataSet, cache_dir, find
+from repro.schema.dataset import DataSet, cache_dir, find, require
 from repro.schema.errors import DataError
 
 
@@ -16,10 +16,7 @@ def fetch(data: DataSet) -> Path:
     if here is not None:
         return here
     if data.derived:
-        raise DataError(
-            f"Data set '{data.id}' (file {data.file}) is not on this machine, and no address serves it: it is derived from "
-            f"{data.url}. {data.note} Put it at {data.file} below some directory, and name that directory in the variable REPRO_DATA."
-        )
+        return require(data)  # which says how the table is made
     import pooch
 
     target = cache_dir() / "data" / data.file

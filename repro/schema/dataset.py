@@ -70,6 +70,11 @@ def require(data: DataSet) -> Path:
         DataError: if it is neither in the mirror nor in the cache.
     """
     path = find(data)
+    if path is None and data.derived:
+        raise DataError(
+            f"Data set '{data.id}' ({data.file}) is not on this machine, and no address serves it: it is derived from "
+            f"{data.url}. {data.note} Put it at {data.file} below a directory named in the variable REPRO_DATA."
+        )
     if path is None:
         raise DataError(
             f"Data set '{data.id}' ({data.file}) is not on this machine. Put the file from {data.url} below a directory "
