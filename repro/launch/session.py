@@ -149,13 +149,22 @@ def launch(
 
 
 def conclude_plan(plan: Plan, figure: Figure) -> list[Concluded]:
-    """Judge the requested attempts of a plan from the records there are, and write them to the ledger."""
+    """Judge the requested attempts of a plan from the records there are, and write them to the ledger.
+
+    Raises:
+        PlanError: if an estimator is no longer the one that was sealed; nothing is judged then.
+    """
     concluded = [_conclude_one(planned, plan) for planned in plan.attempts if planned.requested]
     write_to_ledger(concluded, figure)
     return concluded
 
 
 def _conclude_one(planned: PlannedAttempt, plan: Plan) -> Concluded:
+    if not estimator_is_sealed_one(planned.sealed):
+        raise PlanError(
+            f"Attempt {planned.id} was sealed with another version of {planned.sealed.estimator}; its verdict stands as recorded. "
+            f"Check out the commit it was launched from to judge it again, or launch a new attempt."
+        )
     paper_flops = load_claim(planned.claim).paper_flops
     store = RecordStore(records_dir())
     return conclude(planned, plan, store, provenance_of(planned), paper_flops, _seal_now(planned))
@@ -199,14 +208,7 @@ def judge_again(claim: str, figure: Figure) -> list[Concluded]:
     stored = stored_attempts(claim)
     if not stored:
         raise PlanError(f"No attempt of {claim} was launched from this directory. Launch one: repro run {claim}.")
-    concluded = []
-    for planned, plan in stored:
-        if not estimator_is_sealed_one(planned.sealed):
-            raise PlanError(
-                f"Attempt {planned.id} was sealed with another version of {planned.sealed.estimator}; its verdict stands as recorded. "
-                f"Check out the commit it was launched from to judge it again, or launch a new attempt."
-            )
-        concluded.append(_conclude_one(planned, plan))
+    concluded = [_conclude_one(planned, plan) for planned, plan in stored]
     write_to_ledger(concluded, figure)
     return concluded
 

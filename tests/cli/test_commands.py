@@ -171,6 +171,20 @@ def test_a_changed_estimator_cannot_judge_an_old_seal(write_claims, repro, monke
     assert "sealed with another version" in errors
 
 
+def test_a_changed_estimator_cannot_judge_what_is_collected(
+    write_claims, repro, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from repro.launch import worker
+
+    write_claims(study=STUDY.replace("replicates: 6", "replicates: 3"))
+    repro("plan", "toy/mean", "scale=smoke", "--out", "plan.json")
+    assert worker.main(["plan.json", "--out", "records"]) == 0
+    monkeypatch.setattr("repro.launch.attempt.estimator_digest", lambda spec: "another")
+    code, _, errors = repro("collect", "records", "--plan", "plan.json")
+    assert code == 2
+    assert "sealed with another version" in errors
+
+
 def test_completion_reads_the_index(write_claims) -> None:
     from repro.cli.complete import complete_claims, complete_words
 
