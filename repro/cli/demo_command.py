@@ -69,7 +69,9 @@ def demo(
     console.print(f"{exact} more protocols have nothing random in them; their pages say what they notice.\n")
     for files in dict.fromkeys(left_out.values()):
         without = ", ".join(name for name, needed in left_out.items() if needed == files)
-        console.print(f"not run, for want of {files}: {without}. `repro run` fetches it, or says how to get it.", markup=False)
+        console.print(
+            f"not run, for want of {files}: {without}. `repro run` fetches it, or says how to get it.", markup=False
+        )
     for name, entry in index.claims.items():
         if entry.blocked:
             console.print(f"blocked: {name}: {entry.blocked}", markup=False)
