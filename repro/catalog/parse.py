@@ -1,7 +1,7 @@
 """YAML of a claim, study, paper, scale or data set into the frozen words, with errors that name file, key and cure."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,9 +50,9 @@ def parse(group: str, name: str, content: Mapping[str, Any], where: str) -> Any:
     Raises:
         ConfigError: for an unknown key, a wrong type, a missing key, an interpolation, or a value out of place.
     """
-    _refuse_non_finite(content, where, "")
+    _refuse_non_finite(content, where)
     if group in ("claim", "paper"):
-        _refuse_interpolation(content, where, "")
+        _refuse_interpolation(content, where)
     if group == "claim":
         return parse_claim(name, content, where)
     fields = dict(content)
@@ -136,31 +136,33 @@ def _refuse_nested_targets(value: Any, where: str, path: str) -> None:
             _refuse_nested_targets(item, where, path)
 
 
-def _refuse_interpolation(value: Any, where: str, path: str) -> None:
-    if isinstance(value, str) and "${" in value:
-        raise ConfigError(
-            f"{where}: key '{path}' holds '${{', an interpolation. Claims and papers are plain text, because evidence is published: write the value out."
-        )
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            _refuse_interpolation(item, where, f"{path}.{key}".lstrip("."))
-    elif isinstance(value, list):
-        for i, item in enumerate(value):
-            _refuse_interpolation(item, where, f"{path}[{i}]")
+def _refuse_interpolation(content: Any, where: str) -> None:
+    for path, value in _leaves(content):
+        if isinstance(value, str) and "${" in value:
+            raise ConfigError(
+                f"{where}: key '{path}' holds '${{', an interpolation. Claims and papers are plain text, because evidence is published: write the value out."
+            )
 
 
-def _refuse_non_finite(value: Any, where: str, path: str) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(
-            f"{where}: key '{path}' is {value}, which JSON cannot say, so that it could not be sealed. Write a finite number, "
-            f"or leave the key out."
-        )
+def _refuse_non_finite(content: Any, where: str) -> None:
+    for path, value in _leaves(content):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(
+                f"{where}: key '{path}' is {value}, which JSON cannot say, so that it could not be sealed. Write a finite number, "
+                f"or leave the key out."
+            )
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value that holds no others, with its path."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            _refuse_non_finite(item, where, f"{path}.{key}".lstrip("."))
+            yield from _leaves(item, f"{path}.{key}".lstrip("."))
     elif isinstance(value, list):
         for i, item in enumerate(value):
-            _refuse_non_finite(item, where, f"{path}[{i}]")
+            yield from _leaves(item, f"{path}[{i}]")
+    else:
+        yield path, value
 
 
 def _check_study(study: Study, where: str) -> None:

@@ -1,7 +1,5 @@
 """The static site in a real browser, from disk: nothing fails, all is visible, and a keyboard is enough."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,20 +9,7 @@ from repro.review.site import write_site
 
 pytestmark = pytest.mark.slow
 sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = Path(os.environ.get("REPRO_CHROMIUM", "/usr/bin/chromium"))
 EXPONENT = "claim/widgets/exponent.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[sync_api.Browser]":
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no browser at {CHROMIUM} (Debian: apt-get install chromium)")
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

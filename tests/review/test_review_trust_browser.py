@@ -1,6 +1,5 @@
 """Error rates, odds and plots in a real browser: readable on a telephone, without colour, and by keyboard."""
 
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,20 +14,7 @@ from repro.review.site import write_site
 
 pytestmark = pytest.mark.slow
 sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = Path(os.environ.get("REPRO_CHROMIUM", "/usr/bin/chromium"))
 SLOPE = "claim/widgets/slope.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[sync_api.Browser]":
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no browser at {CHROMIUM} (Debian: apt-get install chromium)")
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")
