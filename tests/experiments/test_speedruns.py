@@ -16,7 +16,7 @@ from experiments.speedruns.final_losses_estimators import (
 )
 from repro.schema.context import Context
 from repro.schema.errors import EstimateError
-from table_records import make_record
+from trial_records import make_record
 
 RUNS = [
     ("track_1_short", "2025-01-01_A", "records/track_1_short/2025-01-01_A/a.txt", "3.2790", "100", "True"),

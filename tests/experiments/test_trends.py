@@ -15,7 +15,7 @@ from repro.judge.rule import judge
 from repro.judge.seal import seal
 from repro.schema.context import Context
 from repro.schema.dataset import find
-from table_records import make_record
+from trial_records import make_record
 
 MODEL_COLUMNS = [
     "Model",

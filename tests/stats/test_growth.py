@@ -5,10 +5,10 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
-from stats_records import make_record
 
 from repro.schema.errors import EstimateError
 from repro.stats.growth import growth_parts, log_linear_growth, log_linear_rate
+from trial_records import make_record
 
 
 def table(years, values, **columns):

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from stats_records import make_record
 
 from repro.schema.errors import EstimateError
 from repro.schema.trial import TrialRecord
@@ -21,6 +20,7 @@ from repro.stats.reference_convergence import (
     too_fast_p,
     trimmed_error,
 )
+from trial_records import make_record
 
 # MLPerf Training rules, "Appendix: RCP Examples": N = 5.
 BATCH_128 = [16, 14, 16, 17, 16, 16, 15, 16, 15, 16]

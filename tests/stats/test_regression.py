@@ -5,11 +5,11 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
-from stats_records import make_record
 
 from repro.schema.errors import EstimateError
 from repro.stats.equivalence import critical_value
 from repro.stats.regression import log_log_slope, weighted_line
+from trial_records import make_record
 
 LENGTHS = (256, 512, 1024, 2048, 4096)
 

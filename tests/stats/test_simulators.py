@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from stats_records import make_record
 
 from repro.schema.errors import EstimateError
 from repro.schema.verdict import Estimate
@@ -16,6 +15,7 @@ from repro.stats.scaling_laws import isoflop_exponent, parametric_fit
 from repro.stats.simulators import exact, isoflop, law, means, reference, slope
 from repro.stats.simulators.estimates import draw_estimate
 from repro.stats.summary import mean_over_seeds, measured_parts, measured_value, paired_difference
+from trial_records import make_record
 
 
 def rng(seed: int = 0) -> np.random.Generator:

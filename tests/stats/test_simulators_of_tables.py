@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
-from stats_records import make_record
 
 from repro.schema.errors import EstimateError
 from repro.schema.trial import TrialRecord
@@ -15,6 +14,7 @@ from repro.stats.isoflop_points import parabola_exponents
 from repro.stats.simulators import convergence, growth, isoflop, trend
 from repro.stats.simulators.trend import in_order
 from repro.stats.trend import estimated_trend, exact_trend, monotone_trend
+from trial_records import make_record
 
 LEVELS = (1.0, 2.0, 4.0, 8.0)
 

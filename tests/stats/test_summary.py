@@ -2,10 +2,10 @@ import math
 
 import numpy as np
 import pytest
-from stats_records import make_record
 
 from repro.schema.errors import EstimateError
 from repro.stats.summary import agreed, mean_over_seeds, measured_parts, measured_value, paired_difference
+from trial_records import make_record
 
 NAN = {"loss": None}
 

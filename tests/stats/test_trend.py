@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from stats_records import make_record
 
 from repro.schema.errors import EstimateError
 from repro.schema.trial import TrialRecord
 from repro.stats.trend import estimated_trend, exact_trend, monotone_trend
+from trial_records import make_record
 
 
 def grid(table: list[list[float]], column: str = "loss") -> list[TrialRecord]:
