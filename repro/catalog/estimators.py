@@ -10,9 +10,9 @@ from typing import Any
 import repro.stats
 from repro.catalog.recipe import module_file, source_digest
 from repro.schema.claim import EstimatorSpec
-from repro.schema.errors import ConfigError, nearest
+from repro.schema.errors import ConfigError, EstimateError, nearest
 from repro.schema.trial import TrialRecord
-from repro.schema.verdict import Estimate
+from repro.schema.verdict import Estimate, Sealed
 from repro.stats.estimator import Estimator
 
 
@@ -91,3 +91,17 @@ def estimate(
     call = instantiate({"_target_": spec.target, "_partial_": True, **arguments}, _recursive_=False, _convert_="all")
     result = call(records)
     return {"value": result} if isinstance(result, Estimate) else result
+
+
+def estimate_arm(sealed: Sealed, arm: str, records: Sequence[TrialRecord]) -> Mapping[str, Estimate]:
+    """Apply the sealed estimator to one arm; records it refuses give an estimate without a value and the reason."""
+    arguments = sealed.arguments if arm == "main" else sealed.controls[arm].arguments
+    try:
+        return estimate(EstimatorSpec(sealed.estimator, arguments), records[0].recipe, records, arguments)
+    except EstimateError as error:
+        return {part: Estimate(value=None, n=len(records), note=str(error)) for part in sealed.parts}
+
+
+def estimator_is_sealed_one(sealed: Sealed) -> bool:
+    """Say whether the installed estimator is the one that was sealed."""
+    return estimator_digest(EstimatorSpec(sealed.estimator, sealed.arguments)) == sealed.estimator_sources

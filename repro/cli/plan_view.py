@@ -11,11 +11,11 @@ from rich.text import Text
 from repro.catalog.load import load_study
 from repro.judge.forecast import Forecast, Outlook
 from repro.judge.looks import seeds_of_look
+from repro.judge.numbers import duration, significant
 from repro.launch.cost import Cost, Speeds, cost_of, speeds
 from repro.launch.provenance import fingerprint
 from repro.launch.records import RecordStore
 from repro.launch.session import Prepared
-from repro.review.numbers import duration, significant
 from repro.schema.places import records_dir
 from repro.schema.trial import PlannedAttempt, TrialSpec
 from repro.schema.verdict import Sealed

@@ -9,11 +9,12 @@ from rich.panel import Panel
 from rich.table import Column, Table
 from rich.text import Text
 
+from repro.judge import reading
+from repro.judge.numbers import duration, like_interval, significant
 from repro.ledger.fast import LatestVerdict
 from repro.review import words
 from repro.review.extras import beside
 from repro.review.labels import part_label
-from repro.review.numbers import duration, like_interval, significant
 from repro.schema.claim import TERMS, Claim, Paper, Part
 from repro.schema.verdict import Attempt, PartVerdict, Verdict
 
@@ -81,7 +82,7 @@ def claim_view(
     if last:
         table = Table("protocol", "scale", "verdict", "when", box=None, header_style="dim")
         for verdict in last:
-            reason = f" ({words.REASONS.get(verdict.reason, verdict.reason)})" if verdict.reason else ""
+            reason = f" ({reading.REASONS.get(verdict.reason, verdict.reason)})" if verdict.reason else ""
             mark = " (indicative)" if verdict.attempt in indicative else ""
             table.add_row(
                 verdict.protocol,
@@ -103,9 +104,9 @@ def claim_view(
 def _targets(claim: Claim) -> Group:
     table = Table(Column("part", overflow="fold"), "published", "a match is", "source", box=None, header_style="dim")
     for name, part in claim.parts.items():
-        shown = words.published_text(part)
+        shown = reading.published_text(part)
         if part.target.interval:
-            shown += f", {words.interval_text(part.target.interval)}"
+            shown += f", {reading.interval_text(part.target.interval)}"
         table.add_row(escape(part_label(claim, name)), escape(shown), _match_phrase(part), part.target.source)
     reasons = dict.fromkeys(part.rule.because for part in claim.parts.values() if part.rule.because)
     return Group(table, *(Text(f"Why this margin: {reason}", style="dim") for reason in reasons))
@@ -113,7 +114,7 @@ def _targets(claim: Claim) -> Group:
 
 def _match_phrase(part: Part) -> str:
     """Return what counts as a match, beside the published value."""
-    margin = words.margin_text(part.rule.margin)
+    margin = reading.margin_text(part.rule.margin)
     allowance = f", margin {margin}" if margin else ""
     return {
         "equivalence": f"within {margin}",
@@ -146,7 +147,7 @@ def result_panel(claim: Claim, attempt: Attempt) -> Panel:
     for name, part in verdict.parts.items():
         table.add_row(escape(part_label(claim, name)), *_part_cells(claim, name, part), outcome_text(part.outcome))
     headline = outcome_text(verdict.outcome)
-    headline.append(f"  {words.reading(attempt)}")
+    headline.append(f"  {reading.reading(attempt)}")
     lines: list[RenderableType] = [
         Text(claim.statement),
         Text(""),
@@ -162,7 +163,7 @@ def result_panel(claim: Claim, attempt: Attempt) -> Panel:
     for deviation in claim.protocols[attempt.protocol].deviations if attempt.protocol in claim.protocols else ():
         lines.append(Text(f"deviates: {deviation}", style="dim"))
     unsure = sorted({part.target.source for part in claim.parts.values()} - {"verified"})
-    lines += [Text(f"target {source}: {words.SOURCES[source]}", style="dim") for source in unsure]
+    lines += [Text(f"target {source}: {reading.SOURCES[source]}", style="dim") for source in unsure]
     if words.look(attempt):
         lines.append(Text(f"{words.look(attempt)}"))
     if attempt.sealed.indicative:
@@ -170,7 +171,7 @@ def result_panel(claim: Claim, attempt: Attempt) -> Panel:
     if attempt.exploratory:
         lines.append(Text(f"exploratory: {words.EXPLORATORY}", style="yellow"))
     if attempt.validity != "current":
-        lines.append(Text(f"{attempt.validity}: {words.VALIDITY[attempt.validity]}", style="yellow"))
+        lines.append(Text(f"{attempt.validity}: {reading.VALIDITY[attempt.validity]}", style="yellow"))
     lines += [Text(""), Text(next_step(claim, attempt))]
     title = f"{attempt.claim} · {attempt.protocol} · {attempt.scale} · {duration(attempt.seconds)}"
     return Panel(
@@ -189,8 +190,8 @@ def _part_cells(claim: Claim, name: str, part: PartVerdict) -> tuple[str, str, s
     digits = words.digits_beside(claim.parts[name].target) if name in claim.parts else 4
     value, low, high = like_interval(part.estimate.value, part.low, part.high, digits)
     interval = "exact" if part.se == 0 else (f"{low} to {high}" if part.low is not None else "none")
-    published = words.published_text(claim.parts[name]) if name in claim.parts else significant(part.target)
-    margin = words.margin_text(claim.parts[name].rule.margin) if name in claim.parts else ""
+    published = reading.published_text(claim.parts[name]) if name in claim.parts else significant(part.target)
+    margin = reading.margin_text(claim.parts[name].rule.margin) if name in claim.parts else ""
     deviation = significant(part.deviation, 3) + (" in logs" if part.scale == "log" and part.deviation else "")
     if not margin and name in claim.parts:
         margin = "as printed" if claim.parts[name].rule.kind == "rounds_to" else "none"
@@ -229,7 +230,7 @@ def summary(attempts: Sequence[Attempt]) -> RenderableType:
     """Return the verdicts of several attempts, grouped by outcome, with the counts and never one percentage."""
     groups: dict[str, list[Attempt]] = {name: [] for name in ("match", "mismatch", "inconclusive", "failed")}
     for attempt in attempts:
-        groups.setdefault(words.status(attempt), []).append(attempt)
+        groups.setdefault(reading.status(attempt), []).append(attempt)
     protocols = Counter((attempt.claim, attempt.scale) for attempt in attempts)
     shown: list[RenderableType] = []
     for name, group in groups.items():
@@ -238,7 +239,7 @@ def summary(attempts: Sequence[Attempt]) -> RenderableType:
         table = Table(Column(no_wrap=True), Column(no_wrap=True), Column(overflow="fold"), box=None, show_header=False)
         for attempt in group:
             which = f" ({attempt.protocol})" if protocols[attempt.claim, attempt.scale] > 1 else ""
-            table.add_row(attempt.claim, attempt.scale, f"{_measured(attempt)}; {words.reading(attempt)}{which}")
+            table.add_row(attempt.claim, attempt.scale, f"{_measured(attempt)}; {reading.reading(attempt)}{which}")
         heading = outcome_text(name)
         heading.append(f" ({len(group)})")
         shown += [heading, table, Text("")]
@@ -257,4 +258,4 @@ def _measured(attempt: Attempt) -> str:
     value = "no estimate" if part.estimate.value is None else significant(part.estimate.value)
     exploratory = ", exploratory" if attempt.exploratory else ""
     sealed = attempt.sealed.parts[name]
-    return f"{value} ({words.origin(sealed.target)} {words.published_text(sealed)}{exploratory})"
+    return f"{value} ({reading.origin(sealed.target)} {reading.published_text(sealed)}{exploratory})"

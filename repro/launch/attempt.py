@@ -1,23 +1,19 @@
 """Carries out a plan: runs what has no record yet, then turns records into estimates and estimates into verdicts."""
 
-import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
-from repro.catalog.estimators import estimate, estimator_digest
+from repro.catalog.estimators import estimate_arm
+from repro.judge.facts import facts
 from repro.judge.looks import judge_look_by_look, seeds_of_look
 from repro.judge.validity import validity
 from repro.launch.executors import execute
 from repro.launch.provenance import fingerprint
 from repro.launch.records import RecordStore
-from repro.schema.claim import EstimatorSpec
-from repro.schema.errors import EstimateError
 from repro.schema.trial import Plan, PlannedAttempt, TrialRecord, TrialSpec
-from repro.schema.verdict import Attempt, Estimate, Sealed
+from repro.schema.verdict import Attempt, Estimate
 
 
 @dataclass(frozen=True)
@@ -131,6 +127,7 @@ def conclude(
         )
         errors = [failure.error for failure in failures if failure.key in missing and failure.error]
         message += f" Last error: {errors[-1]}" if errors else ""
+    course = facts(records.values(), arms["main"], paper_flops)
     attempt = Attempt(
         id=planned.id,
         claim=planned.claim,
@@ -150,30 +147,10 @@ def conclude(
         overrides=planned.overrides,
         config=planned.config,
         provenance=provenance,
-        started=min((record.started for record in records.values()), default=plan.created),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=sum(record.seconds for record in records.values()),
-        compute_ratio=_compute_ratio([records[key] for key in arms["main"] if key in records], paper_flops),
+        started=course.started or plan.created,
+        finished=course.finished,
+        seconds=course.seconds,
+        compute_ratio=course.compute_ratio,
         message=message,
     )
     return Concluded(attempt, records, failures)
-
-
-def estimate_arm(sealed: Sealed, arm: str, records: Sequence[TrialRecord]) -> Mapping[str, Estimate]:
-    """Apply the sealed estimator to one arm; records it refuses give an estimate without a value and the reason."""
-    arguments = sealed.arguments if arm == "main" else sealed.controls[arm].arguments
-    try:
-        return estimate(EstimatorSpec(sealed.estimator, arguments), records[0].recipe, records, arguments)
-    except EstimateError as error:
-        return {part: Estimate(value=None, n=len(records), note=str(error)) for part in sealed.parts}
-
-
-def estimator_is_sealed_one(sealed: Sealed) -> bool:
-    """Say whether the installed estimator is the one that was sealed."""
-    return estimator_digest(EstimatorSpec(sealed.estimator, sealed.arguments)) == sealed.estimator_sources
-
-
-def _compute_ratio(records: Sequence[TrialRecord], paper_flops: str | None) -> float | None:
-    spent = [row.get("flops") for record in records for row in record.rows]
-    total = math.fsum(flops for flops in spent if flops)
-    return total / float(Decimal(paper_flops)) if paper_flops and total else None

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from scipy import stats
 
+from repro.catalog.estimators import estimate_arm
 from repro.judge.forecast import Pilot
-from repro.launch.attempt import estimate_arm
 from repro.launch.records import read_record
 from repro.launch.stored import stored_at
 from repro.ledger.read import load_attempt

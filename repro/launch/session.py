@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 
 from repro.catalog.compose import Request, compose
 from repro.catalog.data import fetch
+from repro.catalog.estimators import estimator_is_sealed_one
 from repro.catalog.index import Index
 from repro.catalog.load import load, load_claim, load_scale, load_study
 from repro.judge.forecast import Outlook
 from repro.launch.admission import assess, require_admitted
-from repro.launch.attempt import Concluded, carry_out, conclude, estimator_is_sealed_one, to_run
+from repro.launch.attempt import Concluded, carry_out, conclude, to_run
 from repro.launch.cost import Budget, check_limit, cost_of, speeds
 from repro.launch.plan import Shape, Source, current_seals, make_plan, place, plan_attempt, readers_of, seeds_of
 from repro.launch.planfile import Provenance

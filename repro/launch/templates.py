@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from repro.catalog.estimators import check_estimator
+from repro.catalog.estimators import check_estimator, estimate_arm, estimator_is_sealed_one
 from repro.catalog.load import load_claim, load_scale, load_study
 from repro.judge.calibrate import Template
 from repro.judge.looks import seeds_of_look
-from repro.launch.attempt import estimate_arm, estimator_is_sealed_one
 from repro.launch.plan import Source, first_shape, plan_attempt
 from repro.launch.provenance import fingerprint
 from repro.launch.records import RecordStore

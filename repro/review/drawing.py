@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
 
-from repro.review.numbers import significant
+from repro.judge.numbers import significant
 
 # Colours as drawn, and what they become where the reader prefers dark.
 _PAPER, _INK, _QUIET, _LINE, _BAND, _ROUNDING = "#fffffe", "#20242a", "#5f6773", "#b9bfc9", "#e6eef6", "#bdd3e8"

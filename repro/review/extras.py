@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+from repro.judge.numbers import fixed, significant
 from repro.review.labels import pretty
-from repro.review.numbers import fixed, significant
 from repro.schema.verdict import PartVerdict
 
 Extras = Mapping[str, float | None]

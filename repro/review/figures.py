@@ -7,12 +7,13 @@ part's margin, so that all parts share one axis. Targets and rules are those of 
 import math
 from collections.abc import Callable
 
+from repro.judge.numbers import like_interval, significant
+from repro.judge.reading import origin, published_text, reading, rule_text
 from repro.review.book import decided_parts
 from repro.review.drawing import Picture, Row, draw, picture_size
 from repro.review.extras import bias_bar
 from repro.review.labels import pretty, telling
-from repro.review.numbers import like_interval, significant
-from repro.review.words import digits_beside, level, origin, published_text, reading, rule_text, symbol
+from repro.review.words import digits_beside, level, symbol
 from repro.schema.claim import Claim, Part
 from repro.schema.verdict import Attempt, PartVerdict
 

@@ -1,11 +1,11 @@
 """The forest plot: what independent attempts measured, one below the other, and what they come to together."""
 
+from repro.judge.numbers import like_interval
+from repro.judge.reading import origin, published_text
 from repro.review.combined import Together
 from repro.review.drawing import Picture, Row, draw, picture_size
 from repro.review.figures import WIDE, axis_text, match_region, rounding_region
 from repro.review.labels import part_label
-from repro.review.numbers import like_interval
-from repro.review.words import origin, published_text
 from repro.schema.claim import Claim
 
 

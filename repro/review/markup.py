@@ -4,7 +4,8 @@ import re
 
 from markupsafe import Markup, escape
 
-from repro.review import numbers, words
+from repro.judge import numbers
+from repro.review import words
 from repro.schema.claim import Part
 from repro.schema.verdict import PartVerdict
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from repro.judge.numbers import fixed, significant
 from repro.review.book import Book, attempts_of, validity
 from repro.review.independent import correlated, decisive_attempts, groups
-from repro.review.numbers import fixed, significant
 from repro.review.words import not_counting
 from repro.schema.claim import Claim
 from repro.schema.errors import ReproError

@@ -12,8 +12,9 @@ from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from repro.judge import numbers, reading
 from repro.review import book as questions
-from repro.review import combined, extras, figures, forest, markup, numbers, odds, rates, trust, words
+from repro.review import combined, extras, figures, forest, markup, odds, rates, trust, words
 from repro.review.book import Book
 from repro.review.labels import part_label, pretty
 from repro.schema.claim import SCALES, TERMS, Claim, Paper, Protocol
@@ -160,6 +161,7 @@ def _environment() -> Environment:
     environment.globals.update(
         q=questions,
         w=words,
+        r=reading,
         figures=figures,
         forest=forest,
         combined=combined,

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from repro.judge.numbers import fixed, significant
 from repro.review.labels import counted, pretty
-from repro.review.numbers import fixed, significant
 from repro.schema.calibration import Calibration, Scenario
 from repro.schema.verdict import Sealed
 

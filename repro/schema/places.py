@@ -23,3 +23,15 @@ def current_seals_file() -> Path:
 def calibrations_dir() -> Path:
     """Return the directory of calibrations, one JSON file a seal."""
     return home_dir() / "calibrations"
+
+
+def results_dirs() -> tuple[Path, ...]:
+    """Return the directories of published results: those named in `REPRO_RESULTS`, else `docs/results` of this checkout.
+
+    New results are published in the first. There is none for an installed package without the variable.
+    """
+    named = os.environ.get("REPRO_RESULTS")
+    if named:
+        return tuple(Path(place) for place in named.split(os.pathsep) if place)
+    own = Path(__file__).resolve().parents[2] / "docs" / "results"
+    return (own,) if own.is_dir() else ()

@@ -6,6 +6,7 @@ from typing import get_args
 import pytest
 from review_book import EXPONENT, attempt, part, part_verdict, verdict
 
+from repro.judge import reading as r
 from repro.review import words as w
 from repro.schema.claim import (
     FULFILLED,
@@ -30,11 +31,11 @@ MISS = verdict(part_verdict(0.49, "mismatch", 0.8, 0.02), "mismatch")
 @pytest.mark.parametrize(
     ("table", "terms"),
     [
-        (w.REASONS, Reason),
-        (w.SOURCES, Source),
+        (r.REASONS, Reason),
+        (r.SOURCES, Source),
         (w.BASES, Basis),
         (w.EXPECTATIONS, Expectation),
-        (w.MISSED, Kind),
+        (r.MISSED, Kind),
     ],
 )
 def test_every_term_has_words(table: dict[str, str], terms: object) -> None:
@@ -42,7 +43,7 @@ def test_every_term_has_words(table: dict[str, str], terms: object) -> None:
 
 
 def test_every_validity_but_current_is_explained() -> None:
-    assert set(w.VALIDITY) == set(get_args(Validity)) - {"current"}
+    assert set(r.VALIDITY) == set(get_args(Validity)) - {"current"}
 
 
 def test_outcomes_and_executions_have_signs_of_their_own() -> None:
@@ -56,11 +57,11 @@ def test_outcomes_and_executions_have_signs_of_their_own() -> None:
 def test_below_the_papers_scale_a_verdict_says_so(kind: Kind, scale: str) -> None:
     made = attempt(EXPONENT, "retrain", scale, MATCH, compute_ratio=0.008)
     made = replace(made, sealed=replace(made.sealed, kind=kind))
-    hit, miss = w.reading(made), w.reading(replace(made, verdict=MISS))
+    hit, miss = r.reading(made), r.reading(replace(made, verdict=MISS))
     assert hit.startswith(FULFILLED[kind])
-    assert miss.startswith(w.MISSED[kind])
+    assert miss.startswith(r.MISSED[kind])
     if scale in ("paper", "full"):
-        assert (hit, miss) == (FULFILLED[kind], w.MISSED[kind])
+        assert (hit, miss) == (FULFILLED[kind], r.MISSED[kind])
     else:
         assert hit == f"{FULFILLED[kind]} at reduced scale (0.8 % of the paper's compute)"
         assert miss.endswith("at this scale")
@@ -69,7 +70,7 @@ def test_below_the_papers_scale_a_verdict_says_so(kind: Kind, scale: str) -> Non
 
 def test_an_unknown_ratio_of_compute_is_said() -> None:
     made = attempt(EXPONENT, "retrain", "cpu", MATCH)
-    assert w.reading(made) == "replicated at reduced scale (ratio to the paper's compute unknown)"
+    assert r.reading(made) == "replicated at reduced scale (ratio to the paper's compute unknown)"
 
 
 @pytest.mark.parametrize(
@@ -83,13 +84,13 @@ def test_an_unknown_ratio_of_compute_is_said() -> None:
 )
 def test_an_attempt_that_did_not_complete_has_no_verdict_to_read(execution: Execution, status: str, text: str) -> None:
     made = attempt(EXPONENT, "retrain", "cpu", MATCH, execution=execution)
-    assert (w.status(made), w.reading(made)) == (status, text)
+    assert (r.status(made), r.reading(made)) == (status, text)
 
 
 def test_an_undecided_part_says_how_many_units_it_would_take() -> None:
     part = part_verdict(0.0, "inconclusive", 0.1, 0.3, reason="underpowered", n_needed=23)
-    assert w.why(part) == "too few data to decide; n = 23 would reach 80 % power"
-    assert w.why(part_verdict(0.0, "match", 0.0)) == ""
+    assert r.why(part) == "too few data to decide; n = 23 would reach 80 % power"
+    assert r.why(part_verdict(0.0, "match", 0.0)) == ""
 
 
 @pytest.mark.parametrize(
@@ -106,14 +107,14 @@ def test_an_undecided_part_says_how_many_units_it_would_take() -> None:
     ],
 )
 def test_rules_in_words(rule: Rule, text: str) -> None:
-    assert w.rule_text(Part(Target("20"), rule)) == text
+    assert r.rule_text(Part(Target("20"), rule)) == text
 
 
 def test_targets_and_intervals_stand_as_printed() -> None:
-    assert w.printed_text(Target("0.50")) == "0.50"
-    assert w.printed_text(Target("20", approximate=True)) == "about 20"
-    assert w.interval_text(Interval("0.534", "0.462", 0.8, "subsample")) == "0.534 to 0.462 (80 % subsample interval)"
-    assert w.interval_text(Interval("1", "2", 0.95)) == "1 to 2 (95 % interval)"
+    assert r.printed_text(Target("0.50")) == "0.50"
+    assert r.printed_text(Target("20", approximate=True)) == "about 20"
+    assert r.interval_text(Interval("0.534", "0.462", 0.8, "subsample")) == "0.534 to 0.462 (80 % subsample interval)"
+    assert r.interval_text(Interval("1", "2", 0.95)) == "1 to 2 (95 % interval)"
 
 
 @pytest.mark.parametrize(
@@ -177,21 +178,21 @@ def test_the_look_is_told_where_several_were_sealed(looks: int, look: int, outco
 @pytest.mark.parametrize("judged", [MATCH, None])
 def test_an_indicative_attempt_says_so_wherever_it_is_read(judged: Verdict | None) -> None:
     tried = attempt(EXPONENT, "retrain", "gpu", judged, execution="completed" if judged else "planned")
-    assert "indicative" not in w.reading(tried)
-    assert w.reading(replace(tried, sealed=replace(tried.sealed, indicative=True))).endswith(" (indicative)")
+    assert "indicative" not in r.reading(tried)
+    assert r.reading(replace(tried, sealed=replace(tried.sealed, indicative=True))).endswith(" (indicative)")
 
 
 @pytest.mark.parametrize("kind", get_args(RuleKind))
 def test_an_order_or_a_trend_has_no_published_number(kind: str) -> None:
     shown = {"ordering": "an order", "trend": "a trend"}.get(kind, "0")
-    assert w.published_text(part("0", Rule(kind, Margin(absolute=0.1), "x"))) == shown
-    assert w.published_text(part("0.49", Rule(kind, Margin(absolute=0.1), "x"))) == "0.49"
+    assert r.published_text(part("0", Rule(kind, Margin(absolute=0.1), "x"))) == shown
+    assert r.published_text(part("0.49", Rule(kind, Margin(absolute=0.1), "x"))) == "0.49"
 
 
 @pytest.mark.parametrize("kind", get_args(RuleKind))
 def test_every_rule_has_words(kind: str) -> None:
     rule = Rule(kind, Margin(absolute=0.1), "x")
-    assert "0.1" in w.rule_text(part("0.49", rule))
+    assert "0.1" in r.rule_text(part("0.49", rule))
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.review import numbers
-from repro.review.numbers import duration, like_interval, share, significant, when
+from repro.judge import numbers
+from repro.judge.numbers import duration, like_interval, share, significant, when
 
 
 def read(text: str) -> float:

@@ -1,0 +1,59 @@
+"""What people add to an attempt or a target later: entries that are appended and never rewritten."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from repro.schema.canonical import digest_of
+from repro.schema.jsonform import to_json
+
+AnnotationKind = Literal["confirmed", "disputed", "invalidated", "author_reply"]
+
+ANNOTATION_VERSION = 1
+SOURCE_CHECK_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One entry on an attempt. Entries of an attempt form a chain: each names the digest of the one before."""
+
+    attempt: str
+    """Id of the attempt."""
+    kind: AnnotationKind
+    """`author_reply` is a word of the paper's authors; it changes no validity."""
+    who: str
+    when: str
+    """ISO 8601, UTC."""
+    why: str
+    settles: str = ""
+    """Of a confirmation: digest of the dispute that it answers; the attempt is no longer disputed for that."""
+    previous: str = ""
+    """Digest of the entry before; empty for the first."""
+    version: int = ANNOTATION_VERSION
+    digest: str = ""
+    """Digest of all the rest."""
+
+    def with_digest(self) -> "Annotation":
+        """Return the entry with its digest filled in."""
+        return replace(self, digest=self.content_digest())
+
+    def content_digest(self) -> str:
+        """Return the digest that the content deserves."""
+        content = to_json(self)
+        del content["digest"]
+        return digest_of(content)
+
+
+@dataclass(frozen=True)
+class SourceCheck:
+    """Somebody compared the published value of a part with the paper and found it as it is printed here."""
+
+    claim: str
+    part: str
+    printed: str
+    """The value that was checked; a target that is printed otherwise later is unchecked again."""
+    who: str
+    where: str
+    """Where in the paper, or in its authors' own artefact, the value stands."""
+    when: str
+    """ISO 8601 date."""
+    version: int = SOURCE_CHECK_VERSION
