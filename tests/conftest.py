@@ -19,6 +19,8 @@ def own_directory(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monk
     """Every test works in a directory of its own, with stores of its own; the cache is shared, as a user's is."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REPRO_CACHE", str(tmp_path_factory.getbasetemp().parent / "repro-cache"))
+    # Published results of the project are no part of a test, unless it asks for them.
+    monkeypatch.setenv("REPRO_RESULTS", str(tmp_path / "results"))
     for name in ("REPRO_HOME", "REPRO_CLAIMS", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path

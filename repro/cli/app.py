@@ -3,19 +3,30 @@
 import typer
 
 from repro.cli import (
+    annotate_command,
+    badge_command,
     calibrate_command,
+    cite_command,
     collect_command,
     config_command,
     demo_command,
+    evidence_command,
+    import_command,
     judge_command,
+    keygen_command,
+    lint_citations_command,
     list_command,
     new_command,
     pages_command,
     plan_command,
+    publish_command,
     run_command,
     serve_command,
     show_command,
+    sign_command,
+    source_command,
     status_command,
+    verify_command,
 )
 
 app = typer.Typer(
@@ -55,3 +66,14 @@ app.command("pages")(pages_command.pages)
 app.command("serve")(serve_command.serve)
 app.command("demo")(demo_command.demo)
 app.command("new")(new_command.new)
+app.command("evidence")(evidence_command.evidence)
+app.command("verify")(verify_command.verify)
+app.command("sign")(sign_command.sign)
+app.command("keygen")(keygen_command.keygen)
+app.command("cite")(cite_command.cite)
+app.command("badge")(badge_command.badge)
+app.command("publish")(publish_command.publish)
+app.command("annotate")(annotate_command.annotate)
+app.command("source")(source_command.source)
+app.command("lint-citations")(lint_citations_command.lint_citations)
+app.command("import")(import_command.import_bundle)

@@ -1,0 +1,6 @@
+"""`repro badge`."""
+
+
+def badge() -> None:
+    """Write a badge of a claim or paper."""
+    raise NotImplementedError

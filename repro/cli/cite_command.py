@@ -1,0 +1,6 @@
+"""`repro cite`."""
+
+
+def cite() -> None:
+    """Print a citation of a verified result."""
+    raise NotImplementedError

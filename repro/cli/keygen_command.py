@@ -1,0 +1,6 @@
+"""`repro keygen`."""
+
+
+def keygen() -> None:
+    """Make a key pair to sign with."""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""`repro publish`."""
+
+
+def publish() -> None:
+    """Put evidence under the published results."""
+    raise NotImplementedError
