@@ -6,7 +6,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 VENV := .venv
 PYTEST := $(VENV)/bin/python -m pytest
 
-.PHONY: demo test test-all bench lint format clean
+.PHONY: demo test test-all verify bench lint format clean
 
 demo: $(VENV)/.installed ## judge real claims in a few minutes; ends with verdicts and the pages
 	$(VENV)/bin/repro demo
@@ -17,6 +17,9 @@ test: $(VENV)/.installed-test lint ## the fast suite
 test-all: $(VENV)/.installed-test ## everything: slow faults, simulations, browsers; coverage at least 90 %
 	rm -f .coverage .coverage.*
 	$(PYTEST) -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+verify: $(VENV)/.installed-test ## judge all published results again from their rows
+	$(VENV)/bin/repro verify docs/results
 
 lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check .

@@ -1,6 +1,7 @@
-"""The Python interface: tidy frames of claims, attempts and trials, and `run`."""
+"""The Python interface: tidy frames of claims, attempts and trials, `run`, and `citation`."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,18 +11,29 @@ if TYPE_CHECKING:
 
 
 def claims() -> "pd.DataFrame":
-    """Return one row a claim and part: what was published, how it is decided, where it can run.
+    """Return one row a claim and part: what was published, how it is decided, where it can run, and what came of it.
 
     Columns: claim, part, paper, statement, locator, printed, target, source, rule, margin, because, protocols, kinds,
-    studies, blocked.
+    studies, blocked; then of the claim as a whole, from the ledger and the published results together: verdict (`match`,
+    `mismatch`, `inconclusive`, `blocked` or `not_run`), reading (the verdict in words), attempt (the one that decides) and
+    evidence (digest of its evidence, where it was published or imported). What is not known is missing.
+
+    Warns of every attempt that cannot be read; it counts for nothing.
     """
     import pandas as pd
 
-    from repro.catalog.load import load_claims
+    from repro.judge.reading import reading
+    from repro.review.badges import deciding
+    from repro.review.book import state_of
+    from repro.review.load import open_book
     from repro.schema.jsonform import to_json
 
+    book = open_book()
+    _warn(problem for problems in book.problems.values() for problem in problems)
+    evidence = _evidence()
     rows = []
-    for claim in load_claims().values():
+    for claim in book.claims.values():
+        attempt = deciding(book, claim)
         for name, part in claim.parts.items():
             margin = {k: v for k, v in to_json(part.rule.margin or {}).items() if v is not None}
             rows.append(
@@ -41,21 +53,41 @@ def claims() -> "pd.DataFrame":
                     "kinds": tuple(sorted({p.kind for p in claim.protocols.values()})),
                     "studies": tuple(sorted({p.study for p in claim.protocols.values()})),
                     "blocked": claim.blocked.missing if claim.blocked else None,
+                    "verdict": state_of(book, claim),
+                    "reading": reading(attempt) if attempt else None,
+                    "attempt": attempt.id if attempt else None,
+                    "evidence": evidence.get(attempt.id) if attempt else None,
                 }
             )
     return pd.DataFrame(rows)
 
 
-def attempts() -> "pd.DataFrame":
-    """Return one row an attempt and part, from the ledger: verdict, estimate, interval, seal, provenance.
+def _evidence() -> Mapping[str, str | None]:
+    from repro.ledger.read import load_known
 
-    `indicative` says whether the attempt was sealed although its plan could hardly decide; `look` at which of the `looks`
+    return {known.attempt.id: known.evidence for known in load_known()}
+
+
+def _warn(problems: Iterable[str]) -> None:
+    for problem in dict.fromkeys(problems):
+        warnings.warn(problem, stacklevel=3)
+
+
+def attempts() -> "pd.DataFrame":
+    """Return one row an attempt and part, from the ledger and the published results: verdict, estimate, interval, seal, provenance.
+
+    `origin` says where an attempt is known from: `ledger`, `published`, `both`, or `imported` from somebody else; `evidence` is
+    the digest of what was published or imported. An attempt that is published with other content than the one of the same id
+    in the ledger stands beside it, as `<id>~<digest>`. Warns of published attempts that cannot be read. `indicative` says whether the attempt was sealed although its plan could hardly decide; `look` at which of the `looks`
     that were sealed its verdict came. All three are missing for a blocked claim.
     """
     import pandas as pd
 
+    from repro.ledger.published import published_problems
     from repro.ledger.read import attempts as read_attempts
     from repro.ledger.read import load_attempts
+
+    _warn(published_problems())
 
     frame, by_id = read_attempts(), {attempt.id: attempt for attempt in load_attempts()}
     known = [by_id.get(name) for name in frame["attempt"]]
@@ -70,7 +102,7 @@ def attempts() -> "pd.DataFrame":
 
 
 def trials(attempt: str) -> "pd.DataFrame":
-    """Return one row a measured row of each trial of an attempt.
+    """Return one row a measured row of each trial of an attempt, in the ledger or published.
 
     Args:
         attempt: its id, as in the column `attempt` of `attempts()`.
@@ -107,3 +139,28 @@ def run(
     prepared = prepare([*claims, *chosen, *overrides], load_index(), new_seeds)
     verdicts = {item.attempt.id: item.attempt.verdict for item in launch(prepared, interval_figure)}
     return next(iter(verdicts.values())) if len(verdicts) == 1 else verdicts
+
+
+def citation(claim: str, format: str = "bibtex") -> str:
+    """Return the citation of a paper and its verified result together, as `repro cite` prints it.
+
+    Args:
+        claim: name of the claim.
+        format: `bibtex`, `cff`, `csl`, `ris`, `markdown` or `sentence`.
+
+    Raises:
+        ReproError: if nothing about the claim may be cited (says what is missing), or there is no such claim or format.
+    """
+    from repro.cite.citation import cite_claim
+    from repro.cite.formats import FORMATS
+    from repro.cite.known import known_of, with_evidence
+    from repro.launch.staleness import stale_attempts
+    from repro.ledger.read import load_known
+    from repro.review.addresses import claim_address
+    from repro.schema.errors import ConfigError, nearest
+
+    if format not in FORMATS:
+        raise ConfigError(f"There is no format '{format}'.{nearest(format, FORMATS)}")
+    found = load_known(claim)
+    known = known_of(claim, claim_address(claim), found, stale_attempts(each.attempt for each in found))
+    return FORMATS[format](cite_claim(with_evidence(known, found)))

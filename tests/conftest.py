@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests_support import CLAIM, DETERMINISTIC_CLAIM, RECIPE, STUDY, SUM
+from tests_support import CLAIM, DETERMINISTIC_CLAIM, RECIPE, STUDY, SUM, forget_recipes
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -78,17 +78,3 @@ def repro(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
         return code, captured.out, captured.err
 
     return run
-
-
-def forget_recipes() -> None:
-    """Drop what this process remembers of recipes and configs: the next test writes others under the same names."""
-    from repro.catalog import load, recipe
-
-    for name in [name for name in sys.modules if name == "recipes" or name.startswith("recipes.")]:
-        del sys.modules[name]
-    sys.path[:] = [entry for entry in sys.path if not entry.endswith("/claims")]
-    sys.path_importer_cache.clear()
-    load._files.cache_clear()
-    load._load_file.cache_clear()
-    recipe.source_digest.cache_clear()
-    recipe._parsed.cache_clear()

@@ -1,32 +1,68 @@
-"""Published evidence is whole: every plan is as it was sealed, every record belongs to it and carries its seals."""
+"""Published results are whole and listed as they are: digests, places, index, and the tables in both pages. Judging them again is
+`make verify`."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from repro.launch.planfile import read_plan
-from repro.launch.records import check_belongs, read_record
+from repro.cite.bundle import read_bundle
+from repro.cite.publish import place_of
+from repro.cite.results_index import index_text, pages, read_results
+from repro.cite.results_table import Row
+from repro.ledger.published import load_published_attempt, load_published_trials, published_problems, published_results
+from repro.schema.annotation import broken_at
 
 ROOT = Path(__file__).parent.parent
-RESULTS = sorted(path.parent for path in (ROOT / "docs/results").glob("*/plan.json"))
+RESULTS = ROOT / "docs/results"
 
 
-@pytest.mark.parametrize("place", RESULTS, ids=lambda place: place.name)
-def test_published_records_belong_to_their_sealed_plan(place: Path) -> None:
-    plan = read_plan(place / "plan.json")
-    specs = {spec.key: spec for spec in plan.trials}
-    found = {}
-    for file in (place / "records").glob("*.json"):
-        record = read_record(file)
-        check_belongs(record, specs[record.key], file.name)
-        assert set(plan.seals) <= set(record.seals)
-        found[record.key] = record
-    assert set(found) == set(specs)
+@pytest.fixture(autouse=True)
+def of_this_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPRO_RESULTS", str(RESULTS))
 
 
-def test_every_published_attempt_is_listed() -> None:
-    page = (ROOT / "docs/results/README.md").read_text()
-    for place in RESULTS:
-        for attempt in read_plan(place / "plan.json").attempts:
-            if attempt.requested:
-                assert f"`{attempt.id}`" in page
+@cache
+def rows() -> tuple[Row, ...]:
+    found, problems = read_results(RESULTS)
+    assert problems == []
+    return tuple(found)
+
+
+def test_there_are_published_results() -> None:
+    assert rows()
+    assert published_problems() == ()
+
+
+def test_the_index_and_both_tables_are_up_to_date() -> None:
+    wanted = {RESULTS / "index.json": index_text([row.result for row in rows()]), **pages(RESULTS, rows())}
+    assert set(wanted) == {RESULTS / "index.json", RESULTS / "README.md", ROOT / "README.md"}
+    for file, text in wanted.items():
+        assert file.read_text(encoding="utf-8") == text, f"{file} is out of date; run `repro publish`"
+
+
+def test_every_directory_has_the_digest_and_the_place_that_the_index_says() -> None:
+    listed = {result.place: result for result in published_results()}
+    assert {row.result.place for row in rows()} == set(listed)
+    for place, result in listed.items():
+        assert read_bundle(RESULTS / place).digest == result.evidence, place
+        assert place_of(load_published_attempt(result)) == place
+
+
+def test_every_published_record_can_be_read() -> None:
+    for row in rows():
+        assert load_published_trials(row.result.attempt), row.result.attempt
+
+
+def test_nothing_lies_in_the_results_that_belongs_to_no_result() -> None:
+    places = {row.result.place for row in rows()}
+    beside = {f"{place}{suffix}" for place in places for suffix in (".annotations.jsonl", ".dsse.json")}
+    for file in RESULTS.rglob("*"):
+        path = file.relative_to(RESULTS).as_posix()
+        known = file.is_dir() or path in {"index.json", "README.md", *beside}
+        assert known or any(path.startswith(f"{place}/") for place in places), path
+
+
+def test_every_entry_beside_a_result_follows_the_one_before() -> None:
+    for row in rows():
+        assert broken_at(row.annotations) is None, row.result.attempt

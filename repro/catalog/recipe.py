@@ -4,6 +4,7 @@ Standard library only: the worker, which has neither Hydra nor MLflow, checks re
 """
 
 import ast
+from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,10 +57,16 @@ def has_function(module: str, name: str) -> bool:
 @cache
 def source_digest(module: str) -> str:
     """Return one digest over the module and the lab, schema and stats modules that it imports, transitively."""
-    return digest_of(dict(sorted(_sources(module).items())))
+    return digest_of_sources(sources_of(module))
 
 
-def _sources(module: str) -> dict[str, str]:
+def digest_of_sources(sources: Mapping[str, str]) -> str:
+    """Return the digest of source texts by module: what `source_digest` gives for the same texts where they are installed."""
+    return digest_of({name: text_digest(text) for name, text in sources.items()})
+
+
+def sources_of(module: str) -> dict[str, str]:
+    """Return the texts that `source_digest` covers, with LF line endings, by dotted module name and sorted by it."""
     found: dict[str, str] = {}
     waiting = [module]
     while waiting:
@@ -67,9 +74,9 @@ def _sources(module: str) -> dict[str, str]:
         file = None if name in found else module_file(name)
         if file is None:
             continue
-        found[name] = text_digest(file.read_text(encoding="utf-8"))
+        found[name] = file.read_text(encoding="utf-8")
         waiting += [imported for imported in _imports(_parsed(file)) if imported.startswith(COVERED)]
-    return found
+    return dict(sorted(found.items()))
 
 
 def _imports(tree: ast.Module) -> list[str]:

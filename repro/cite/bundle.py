@@ -2,25 +2,34 @@
 
 Equal files make equal bytes: names are sorted, nothing is compressed (compressors differ between machines), and no time, owner or
 mode is kept. So the sha256 of the zip is also the digest of a directory that holds the same files.
+
+Whatever is read may come from anybody. Its size is bounded before it is read, links are not followed, a pipe is not waited for, and
+names are refused that any system could take for another place, another file or a device.
 """
 
+import errno
 import hashlib
-import io
+import os
 import re
 import stat
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from repro.cite import stored_zip
 from repro.schema.errors import ReproError
 
 MAX_BYTES = 256 * 2**20
 """Largest bundle that is read, all files together."""
 MAX_FILES = 500
-_NAME = re.compile(r"(?!-)[A-Za-z0-9_.@+=~-]{1,200}")
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+_MAX_HEADERS = 2**20
+"""What the headers of a zip may take beside its files."""
+_NAME = re.compile(r"(?!-)[A-Za-z0-9_.@+=~-]{1,200}(?<!\.)")
+_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
+"""Names that Windows keeps for devices, with whatever ending."""
+_OPEN = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_BINARY"))
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 class EvidenceError(ReproError):
@@ -53,21 +62,15 @@ def pack(files: Mapping[str, bytes]) -> bytes:
         EvidenceError: if a name cannot be unpacked safely everywhere, or the files are too large or too many.
     """
     _check([(name, len(content)) for name, content in files.items()], "the bundle")
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(files):
-            entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.create_system, entry.external_attr = 3, (stat.S_IFREG | 0o644) << 16
-            archive.writestr(entry, files[name])
-    return stream.getvalue()
+    return stored_zip.write(files)
 
 
 def read_bundle(place: Path) -> Bundle:
     """Read a bundle from a zip, or from a directory that holds its files.
 
     Raises:
-        EvidenceError: if it is missing or no bundle, or holds what no bundle holds: links, paths that lead out, names that differ
-            in case only, compressed or encrypted files, too much.
+        EvidenceError: if it is missing or no bundle, or holds what no bundle holds: links, devices, paths that lead out, names that
+            differ in case only, compressed or encrypted files, bytes that belong to no file, too much.
     """
     try:
         return _from_directory(place) if place.is_dir() else _from_zip(place)
@@ -75,52 +78,97 @@ def read_bundle(place: Path) -> Bundle:
         raise EvidenceError(
             f"There is no bundle {place}. Name an evidence.zip, or a directory of published results."
         ) from None
-    except OSError as error:
-        raise EvidenceError(f"{place} cannot be read ({error.strerror or error}).") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise EvidenceError(f"{place} cannot be read ({reason}).") from error
 
 
 def _from_zip(file: Path) -> Bundle:
-    if file.stat().st_size > MAX_BYTES + 2**20:
-        raise EvidenceError(f"{file} is larger than {MAX_BYTES >> 20} MiB, the most that a bundle may hold.")
-    raw = file.read_bytes()
+    raw = _read(file, MAX_BYTES + _MAX_HEADERS, _OPEN)
     try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            entries = archive.infolist()
-            for entry in entries:
-                if entry.flag_bits & 1 or entry.compress_type != zipfile.ZIP_STORED:
-                    raise EvidenceError(
-                        f"{file}: {entry.filename!r} is compressed or encrypted; a bundle stores its files plainly."
-                    )
-                if entry.is_dir() or stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):
-                    raise EvidenceError(
-                        f"{file}: {entry.filename!r} is a directory, link or device; a bundle holds plain files."
-                    )
-            _check([(entry.filename, entry.file_size) for entry in entries], str(file))
-            files = {entry.filename: archive.read(entry) for entry in entries}
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError) as error:
-        raise EvidenceError(f"{file} is no evidence bundle, or was damaged: {error}. Get the file again.") from error
-    return Bundle(files, canonical=pack(files) == raw)
+        entries = stored_zip.entries(raw, MAX_FILES)
+        _check([(entry.name, entry.size) for entry in entries], str(file))
+        files = {entry.name: stored_zip.content(raw, entry) for entry in entries}
+    except stored_zip.NotStored as error:
+        raise EvidenceError(
+            f"{file} is no evidence bundle, or was damaged: {error}. Get the file again from whoever made it."
+        ) from error
+    return Bundle(files, canonical=stored_zip.write(files) == raw)
 
 
 def _from_directory(directory: Path) -> Bundle:
-    found = sorted(directory.rglob("*"))
-    for path in found:
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise EvidenceError(f"{path} is a link or device; a bundle holds plain files.")
-    plain = [path for path in found if path.is_file()]
-    _check([(path.relative_to(directory).as_posix(), path.stat().st_size) for path in plain], str(directory))
-    return Bundle({path.relative_to(directory).as_posix(): path.read_bytes() for path in plain})
+    if directory.is_symlink():
+        raise EvidenceError(f"{directory} is a link. Name the directory that it leads to.")
+    found = dict(_plain_files(directory))
+    _check([(name, size) for name, (_, size) in found.items()], str(directory))
+    left, files = MAX_BYTES, {}
+    for name, (path, _) in found.items():
+        files[name] = _read(path, left, _OPEN | _NO_LINK)
+        left -= len(files[name])
+    return Bundle(files)
 
 
-def _check(entries: list[tuple[str, int]], where: str) -> None:
-    if len(entries) > MAX_FILES or sum(size for _, size in entries) > MAX_BYTES:
-        raise EvidenceError(f"{where} holds more than {MAX_FILES} files or {MAX_BYTES >> 20} MiB: no bundle does.")
-    folded = [name.casefold() for name, _ in entries]
-    for name, _ in entries:
+def _plain_files(directory: Path) -> Iterator[tuple[str, tuple[Path, int]]]:
+    """Yield name, place and size of each file, and stop early in a directory that is no bundle."""
+    waiting, seen = [(directory, "")], 0
+    while waiting:
+        place, prefix = waiting.pop()
+        with os.scandir(place) as entries:
+            for entry in entries:
+                seen += 1
+                name = prefix + entry.name
+                if seen > 2 * MAX_FILES:
+                    raise _too_much(str(directory))
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((Path(entry.path), f"{name}/"))
+                elif entry.is_file(follow_symlinks=False):
+                    yield name, (Path(entry.path), entry.stat(follow_symlinks=False).st_size)
+                else:
+                    raise EvidenceError(
+                        f"{directory} holds {name!r:.200}, a link or device; a bundle holds plain files."
+                    )
+
+
+def _read(file: Path, most: int, flags: int) -> bytes:
+    """Return the bytes of a plain file; one that is no plain file, or changes its size meanwhile, is refused."""
+    try:
+        handle = os.open(file, flags)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise EvidenceError(f"{file} is a link; a bundle holds plain files.") from error
+        raise
+    with open(handle, "rb") as stream:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise EvidenceError(f"{file} is no plain file but a pipe, device or socket, so it is no bundle.")
+        if found.st_size > most:
+            raise _too_much(str(file))
+        content = stream.read(found.st_size + 1)
+    if len(content) != found.st_size:
+        raise EvidenceError(f"{file} changed while it was read. Wait until it is whole, and try again.")
+    return content
+
+
+def _check(entries: Iterable[tuple[str, int]], where: str) -> None:
+    """Refuse names and sizes that no bundle has."""
+    listed = list(entries)
+    if len(listed) > MAX_FILES or sum(size for _, size in listed) > MAX_BYTES:
+        raise _too_much(where)
+    files: set[str] = set()
+    folders: dict[str, str] = {}
+    for name, _ in listed:
         steps = name.split("/")
-        if len(name) > 400 or any(step in (".", "..") or not _NAME.fullmatch(step) for step in steps):
+        if len(name) > 400 or not all(_NAME.fullmatch(step) and not _DEVICE.fullmatch(step) for step in steps):
             raise EvidenceError(
-                f"{where} holds a file named {name!r:.120}, which could be unpacked to another place. It is refused."
+                f"{where} holds a file named {name!r:.200}, which could be unpacked to another place. It is refused."
             )
-        if folded.count(name.casefold()) > 1:
-            raise EvidenceError(f"{where} holds {name!r} twice, or in two spellings of its case. It is refused.")
+        above = ["/".join(steps[:i]) for i in range(1, len(steps))]
+        if name.lower() in files or any(folders.setdefault(path.lower(), path) != path for path in above):
+            raise EvidenceError(f"{where} holds {name!r:.200} twice, or in two spellings of its case. It is refused.")
+        files.add(name.lower())
+    if both := files & folders.keys():
+        raise EvidenceError(f"{where} holds {min(both)!r:.200} both as a file and as a directory. It is refused.")
+
+
+def _too_much(where: str) -> EvidenceError:
+    return EvidenceError(f"{where} holds more than {MAX_FILES} files or {MAX_BYTES >> 20} MiB: no bundle does.")

@@ -26,3 +26,10 @@ def complete_claims(incomplete: str) -> list[str]:
     from repro.catalog.index import load_index
 
     return [name for name in load_index().claims if name.startswith(incomplete)]
+
+
+def complete_attempts(incomplete: str) -> list[str]:
+    """Complete an attempt's name, from the ledger and the index of published results."""
+    from repro.ledger.fast import known_names
+
+    return [name for name in known_names() if name.startswith(incomplete)]

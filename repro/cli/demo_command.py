@@ -33,7 +33,8 @@ def demo(
     from repro.cli.progress import prepare_with_status, run_with_progress
     from repro.cli.render import summary
     from repro.launch.calibration import find
-    from repro.launch.session import record_blocked_claims, write_current_seals
+    from repro.launch.session import record_blocked_claims
+    from repro.launch.staleness import write_stale
     from repro.ledger.write import record_calibrations
     from repro.review.load import open_book
     from repro.review.site import write_site
@@ -59,7 +60,7 @@ def demo(
     record_calibrations([calibration for calibration, _ in calibrated])
     with Console(stderr=True).status("drawing the pages"):
         record_blocked_claims(index)
-        write_current_seals(index)
+        write_stale()
         write_site(open_book(), out)
     console.print()
     console.print(summary(attempts))

@@ -1,7 +1,7 @@
 """Claims, plans and verdicts as people read them in a terminal."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.table import Column, Table
 from rich.text import Text
 
+from repro.cli.record_view import plain
 from repro.judge import reading
 from repro.judge.numbers import duration, like_interval, significant
 from repro.ledger.fast import LatestVerdict
@@ -30,8 +31,11 @@ def claim_view(
     claim: Claim,
     paper: Paper,
     last: Sequence[LatestVerdict],
-    indicative: Collection[str] = (),
+    marks: Mapping[str, Collection[str]] = {},
     trust: RenderableType | None = None,
+    *,
+    record: RenderableType | None = None,
+    checks: Mapping[str, str] = {},
 ) -> RenderableType:
     """Return everything `repro show` says of a claim.
 
@@ -39,14 +43,16 @@ def claim_view(
         claim: which claim.
         paper: where it was published.
         last: the latest verdicts on it.
-        indicative: ids of attempts that were sealed as indicative.
+        marks: what stands beside an attempt wherever it is listed, by its id.
         trust: how far to trust the verdicts.
+        record: what people added, what has changed, and whether it can be cited.
+        checks: who compared a published value with the paper, by part.
     """
     where = f"{', '.join(paper.authors[:2])}{' et al.' if len(paper.authors) > 2 else ''} ({paper.year}), {paper.title}"
     parts: list[RenderableType] = [
         Text(claim.statement, style="bold"),
         Text(f"{where}\n{claim.locator}", style="dim"),
-        _targets(claim),
+        _targets(claim, checks),
     ]
     if claim.blocked:
         parts.append(
@@ -83,7 +89,8 @@ def claim_view(
         table = Table("protocol", "scale", "verdict", "when", box=None, header_style="dim")
         for verdict in last:
             reason = f" ({reading.REASONS.get(verdict.reason, verdict.reason)})" if verdict.reason else ""
-            mark = " (indicative)" if verdict.attempt in indicative else ""
+            told = ", ".join(marks.get(verdict.attempt, ()))
+            mark = f" ({told})" if told else ""
             table.add_row(
                 verdict.protocol,
                 verdict.scale,
@@ -91,25 +98,33 @@ def claim_view(
                 verdict.started[:16],
             )
         parts.append(table)
-        if any(verdict.attempt in indicative for verdict in last):
+        if any("indicative" in marks.get(verdict.attempt, ()) for verdict in last):
             parts.append(Text(f"indicative: {words.INDICATIVE}", style="yellow"))
     elif not claim.blocked:
         parts.append(Text(f"Not run yet. Run it: repro run {claim.id}", style="dim"))
-    if trust is not None:
-        parts.append(trust)
+    parts += [part for part in (record, trust) if part is not None]
     spaced = [piece for part in parts for piece in (part, Text(""))][:-1]
     return Panel(Group(*spaced), title=claim.id, title_align="left", padding=(1, 2))
 
 
-def _targets(claim: Claim) -> Group:
+def _targets(claim: Claim, checks: Mapping[str, str]) -> Group:
     table = Table(Column("part", overflow="fold"), "published", "a match is", "source", box=None, header_style="dim")
     for name, part in claim.parts.items():
         shown = reading.published_text(part)
         if part.target.interval:
             shown += f", {reading.interval_text(part.target.interval)}"
-        table.add_row(escape(part_label(claim, name)), escape(shown), _match_phrase(part), part.target.source)
+        table.add_row(
+            escape(part_label(claim, name)),
+            escape(shown),
+            _match_phrase(part),
+            "checked" if name in checks else part.target.source,
+        )
     reasons = dict.fromkeys(part.rule.because for part in claim.parts.values() if part.rule.because)
-    return Group(table, *(Text(f"Why this margin: {reason}", style="dim") for reason in reasons))
+    told = [
+        Text(f"{part_label(claim, name)}: {plain(said)}" if len(claim.parts) > 1 else plain(said), style="dim")
+        for name, said in checks.items()
+    ]
+    return Group(table, *told, *(Text(f"Why this margin: {reason}", style="dim") for reason in reasons))
 
 
 def _match_phrase(part: Part) -> str:

@@ -17,9 +17,8 @@ def serve(
     Example:
       repro serve --port 5001
     """
-    from repro.catalog.index import load_index
-    from repro.launch.session import write_current_seals
+    from repro.launch.staleness import write_stale
     from repro.review.serve import serve as serve_pages
 
-    write_current_seals(load_index())
+    write_stale()
     raise typer.Exit(serve_pages(host=host, port=port))

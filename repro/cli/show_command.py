@@ -7,8 +7,9 @@ import typer
 from repro.cli.complete import complete_claims
 
 if TYPE_CHECKING:
+    from repro.ledger.fast import LatestVerdict
     from repro.review.book import Book
-    from repro.schema.claim import Claim
+    from repro.schema.claim import Claim, Paper
 
 
 def show(
@@ -20,8 +21,9 @@ def show(
 ) -> None:
     """Show one claim: target, protocols, missing details, and how far to trust its verdicts.
 
-    Also the controls of each protocol, the last verdicts from the ledger, the error rates of each calibrated
-    protocol, and what the attempts make of a prior.
+    Also the controls of each protocol, the last verdicts from the ledger and the published results, what people added
+    to them, what has changed since, whether the claim can be cited, the error rates of each calibrated protocol, and
+    what the attempts make of a prior.
 
     \b
     Examples:
@@ -38,38 +40,61 @@ def show(
     found = load_claim(name)
     paper = load("paper", found.paper)
     last = [verdict for verdict in latest_verdicts() if verdict.claim == name]
-    book = _book(found, bool(last))
+    book = _book(found, paper)
+    last = _with_standing(book, found, last)
     if as_json:
         from repro.cli.json_output import print_json
+        from repro.cli.record_view import record_json
 
-        print_json("show", claim=found, paper=paper, verdicts=last, **_trust_json(book, found, chosen))
+        more = {**_trust_json(book, found, chosen), **record_json(book, found)}
+        print_json("show", claim=found, paper=paper, verdicts=last, **more)
         return
     from rich.console import Console
 
+    from repro.cli.record_view import checks_text, record_view
     from repro.cli.render import claim_view
     from repro.cli.trust_view import trust_view
+    from repro.review.added import marks
 
-    indicative = {attempt.id for attempt in book.attempts if attempt.sealed.indicative}
     trust = trust_view(book, found, chosen) if found.protocols else None
-    Console().print(claim_view(found, paper, last, indicative, trust))
-
-
-def _book(claim: "Claim", tried: bool) -> "Book":
-    """Return the book of one claim: its attempts, and their calibrations."""
-    from repro.catalog.load import load_study
-    from repro.ledger.read import calibrations, load_attempts, load_trials
-    from repro.review.book import Book
-    from repro.review.load import current_seals
-
-    return Book(
-        claims={claim.id: claim},
-        papers={},
-        studies={protocol.study: load_study(protocol.study) for protocol in claim.protocols.values()},
-        attempts=tuple(load_attempts(claim.id)) if tried else (),
-        trials=load_trials,
-        current_seals=current_seals(),
-        calibrations=calibrations(claim.id) if tried else {},
+    noted = {attempt.id: marks(book, attempt) for attempt in book.attempts}
+    Console().print(
+        claim_view(found, paper, last, noted, trust, record=record_view(book, found), checks=checks_text(book, found))
     )
+
+
+def _book(claim: "Claim", paper: "Paper") -> "Book":
+    """Return the book of one claim: its attempts, here and published, and what belongs to them."""
+    from repro.catalog.load import load_study
+    from repro.review.load import book_of
+
+    studies = {protocol.study: load_study(protocol.study) for protocol in claim.protocols.values()}
+    return book_of([claim], {paper.id: paper}, studies, only=claim.id)
+
+
+def _with_standing(book: "Book", claim: "Claim", last: "list[LatestVerdict]") -> "list[LatestVerdict]":
+    """Return the latest verdicts, and those that speak for the claim but are not the latest of their protocol and scale."""
+    from repro.ledger.fast import LatestVerdict
+    from repro.review.book import standings
+
+    shown = {verdict.attempt for verdict in last}
+    more = [standing.attempt for standing in standings(book, claim.id) if standing.attempt.id not in shown]
+    hidden = [
+        LatestVerdict(
+            claim=attempt.claim,
+            protocol=attempt.protocol,
+            scale=attempt.scale,
+            outcome=attempt.verdict.outcome if attempt.verdict else None,
+            reason=attempt.verdict.reason if attempt.verdict else None,
+            validity=attempt.validity,
+            execution=attempt.execution,
+            started=attempt.started,
+            attempt=attempt.id,
+            exploratory=attempt.exploratory,
+        )
+        for attempt in more
+    ]
+    return sorted([*hidden, *last], key=lambda verdict: (verdict.protocol, verdict.scale, "~" in verdict.attempt))
 
 
 def _trust_json(book: "Book", claim: "Claim", prior: float | None) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from repro.schema.verdict import Validity
+from repro.schema.annotation import Annotation, broken_at, standing
+from repro.schema.verdict import Attempt, Validity
 
 
 def validity(
@@ -35,3 +36,22 @@ def validity(
     if any(seal not in seals for seals in record_seals):
         return "post_hoc"
     return "current" if seal == current_seal else "stale"
+
+
+def validity_today(attempt: Attempt, annotations: Sequence[Annotation], stale: bool) -> Validity:
+    """Return the gravest thing to be said today about an attempt that was judged before.
+
+    Args:
+        attempt: with the validity that its own records show.
+        annotations: its entries in order; a chain that was damaged makes the attempt tampered.
+        stale: whether what its seal covers has changed since. An exploratory attempt never is: it was not sealed from the
+            claim as it stands.
+    """
+    if attempt.validity == "tampered" or broken_at(annotations) is not None:
+        return "tampered"
+    word = standing(annotations)
+    if word is not None:
+        return word
+    if attempt.validity not in ("current", "stale"):  # whether it is stale is known today, not when it was judged
+        return attempt.validity
+    return "stale" if stale and not attempt.exploratory else "current"

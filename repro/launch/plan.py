@@ -1,6 +1,6 @@
 """From requests to a plan: trials laid out, and every protocol that reads their studies sealed before they run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,8 @@ from repro.schema.claim import Claim, Protocol
 from repro.schema.errors import PlanError
 from repro.schema.study import Scale, Study
 from repro.schema.trial import Plan, PlannedAttempt, TrialSpec
+
+LayOut = Callable[[Study, Scale, Sequence[int], Mapping[str, Any] | None, Mapping[str, Any] | None], list[TrialSpec]]
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,19 @@ def plan_attempt(
     overrides: tuple[str, ...] = (),
     config: Mapping[str, Any] | None = None,
     requested: bool = True,
+    lay_out: LayOut = lay_out,
 ) -> tuple[PlannedAttempt, dict[str, TrialSpec]]:
-    """Lay out one attempt and seal it; return it with its trials by key."""
+    """Lay out one attempt and seal it; return it with its trials by key.
+
+    Args:
+        source: of which claim, protocol, study and scale.
+        shape: its number, its seeds, whether it is indicative.
+        last: study parameters typed on the command line.
+        overrides: sealed things changed by hand.
+        config: as composed.
+        requested: False for what is only sealed.
+        lay_out: `repro.launch.layout.lay_out`, or something that remembers what it returned.
+    """
     claim, study, scale = source.claim, source.study, source.scale
     protocol: Protocol = claim.protocols[source.protocol]
     replicates = shape.replicates
@@ -176,31 +189,3 @@ def readers_of(claims: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
         for name, protocol in entry.protocols.items():
             readers.setdefault(protocol.study, []).append((claim_id, name))
     return readers
-
-
-def current_seals(claims: Mapping[str, Any], sealed: Mapping[str, Sequence[tuple[Shape, str]]]) -> dict[str, str]:
-    """Return the seal of every attempt as it would be made now, by `claim@protocol@scale-number`.
-
-    An attempt is sealed anew with its own seeds and standing: how many seeds it has was chosen for it, and is no change of
-    the claim.
-
-    Args:
-        claims: the index's claims.
-        sealed: by `claim@protocol@scale`, shape and first digits of the seal of every attempt there is; where nothing is
-            said, there may be a first one with the seeds that the config says.
-    """
-    seals: dict[str, str] = {}
-    for claim_id, entry in claims.items():
-        for name, protocol in entry.protocols.items():
-            for scale in protocol.scales:
-                where = place(claim_id, name, scale)
-                source = Source(load_claim(claim_id), name, load_study(protocol.study), load_scale(scale))
-                known = sealed.get(where, ())
-                first = [] if any(shape.counter == 1 for shape, _ in known) else [(first_shape(source), "")]
-                for shape, digits in (*first, *known):
-                    now = plan_attempt(source, shape, requested=False)[0].sealed.digest
-                    key = f"{where}-{shape.counter}"
-                    # Of several attempts of one number, made before and after an edit, the one that is as now decides.
-                    if key not in seals or now.startswith(digits):
-                        seals[key] = now
-    return seals

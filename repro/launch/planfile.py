@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from repro.schema import documents
 from repro.schema.canonical import digest_of
 from repro.schema.errors import PlanError, RecordError
 from repro.schema.files import write_atomically
-from repro.schema.jsonform import from_json, parse_json, to_json
-from repro.schema.trial import PLAN_VERSION, Plan
+from repro.schema.jsonform import to_json
+from repro.schema.trial import Plan
 
 Provenance = Mapping[str, Mapping[str, Any]]
 """By attempt: commit, whether the tree was dirty, packages and command when it was sealed."""
@@ -49,23 +50,14 @@ def read_plan_and_provenance(file: Path) -> tuple[Plan, Provenance | None]:
         PlanError: as `read_plan`.
     """
     try:
-        content = parse_json(file.read_text(encoding="utf-8"), str(file))
+        plan, content = documents.read_plan(file.read_text(encoding="utf-8"), str(file))
     except FileNotFoundError:
         raise PlanError(f"There is no plan file {file}. Make one with `repro plan CLAIM --out {file.name}`.") from None
-    except (OSError, UnicodeDecodeError, RecordError) as error:
+    except (OSError, UnicodeDecodeError, documents.Unreadable) as error:
         raise PlanError(
             f"The plan {file} cannot be read: {error} Copy it anew; launching its claim again writes one of this directory "
             f"anew, and keeps the records."
         ) from error
-    if not isinstance(content, dict) or not isinstance(content.get("plan"), dict):
-        raise PlanError(f"{file} is no plan file: it lacks the key 'plan'.")
-    version = content["plan"].get("version")
-    if isinstance(version, int) and version > PLAN_VERSION:
-        raise PlanError(
-            f"{file} was made by a newer version (plan version {version}, this one reads {PLAN_VERSION}); upgrade repro-tracker."
-        )
-    try:
-        plan = from_json(Plan, content["plan"], str(file))
     except RecordError as error:
         raise PlanError(str(error)) from error
     provenance = content.get("provenance")

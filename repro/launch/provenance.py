@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import repro
+from repro.schema.confidential import without_secrets
 from repro.schema.trial import Machine
 
 PACKAGES = ("repro-tracker", "torch", "numpy", "scipy", "pandas", "hydra-core", "mlflow")
@@ -96,7 +97,7 @@ def _hardware() -> tuple[str, int, float]:
 def attempt_provenance(command: tuple[str, ...]) -> dict[str, Any]:
     """Return what an attempt says of its origin: commit, whether the tree was dirty, packages, command."""
     return {
-        "command": " ".join(command),
+        "command": without_secrets(" ".join(command)),
         "commit": _git("rev-parse", "HEAD"),
         "dirty": _dirty(),
         "packages": packages(),

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro.schema import documents
 from repro.schema.errors import RecordError
 from repro.schema.files import write_atomically
-from repro.schema.jsonform import from_json, parse_json, to_json
-from repro.schema.trial import RECORD_VERSION, TrialRecord, TrialSpec
+from repro.schema.jsonform import to_json
+from repro.schema.trial import TrialRecord, TrialSpec
 
 PROGRESS_STALE_S = 600.0
 """A progress file older than this belongs to a worker that is gone."""
@@ -96,19 +97,10 @@ def read_record(file: Path, spec: TrialSpec | None = None) -> TrialRecord:
         RecordError: if it is damaged, edited, of a newer version, or of another trial.
     """
     try:
-        content = parse_json(file.read_text(encoding="utf-8"), str(file))
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"{file} cannot be read ({error}).") from error
-    version = content.get("version") if isinstance(content, dict) else None
-    if isinstance(version, int) and version > RECORD_VERSION:
-        raise RecordError(
-            f"{file} was written by a newer version (record version {version}, this one reads {RECORD_VERSION}); upgrade repro-tracker."
-        )
-    record = from_json(TrialRecord, content, str(file))
-    if record.digest != record.content_digest():
-        raise RecordError(
-            f"{file} was edited after it was written: its content no longer has the digest {record.digest[:12]} it carries."
-        )
+    record = documents.read_record(text, str(file))
     if spec is not None:
         check_belongs(record, spec, str(file))
     return record

@@ -1,9 +1,9 @@
 """One launch from words to the ledger: compose, plan, seal, run, judge, record."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from repro.catalog.as_sealed import claim_of, data_of, sources_of_records
 from repro.catalog.compose import Request, compose
 from repro.catalog.data import fetch
 from repro.catalog.estimators import estimator_is_sealed_one
@@ -13,16 +13,24 @@ from repro.judge.forecast import Outlook
 from repro.launch.admission import assess, require_admitted
 from repro.launch.attempt import Concluded, carry_out, conclude, to_run
 from repro.launch.cost import Budget, check_limit, cost_of, speeds
-from repro.launch.plan import Shape, Source, current_seals, make_plan, place, plan_attempt, readers_of, seeds_of
+from repro.launch.plan import Shape, Source, make_plan, place, plan_attempt, readers_of, seeds_of
 from repro.launch.planfile import Provenance
 from repro.launch.provenance import attempt_provenance
 from repro.launch.records import RecordStore
-from repro.launch.stored import is_stored, places, provenance_of, shape_for, store_plan, stored_at, stored_attempts
+from repro.launch.stored import (
+    config_of,
+    is_stored,
+    provenance_of,
+    shape_for,
+    store_plan,
+    stored_at,
+    stored_attempts,
+)
+from repro.ledger.content import CLAIM_FILE, SOURCES_FILE, claim_text, sources_text
 from repro.ledger.write import record_attempts, record_blocked
 from repro.schema.claim import Claim
 from repro.schema.errors import ConfigError, DataError, PlanError
-from repro.schema.files import write_atomically
-from repro.schema.places import current_seals_file, records_dir
+from repro.schema.places import records_dir
 from repro.schema.trial import Plan, PlannedAttempt, TrialRecord
 from repro.schema.verdict import Attempt
 
@@ -168,7 +176,8 @@ def _conclude_one(planned: PlannedAttempt, plan: Plan) -> Concluded:
         )
     paper_flops = load_claim(planned.claim).paper_flops
     store = RecordStore(records_dir())
-    return conclude(planned, plan, store, provenance_of(planned), paper_flops, _seal_now(planned))
+    sealed = replace(planned, config=config_of(planned))
+    return conclude(sealed, plan, store, provenance_of(planned), paper_flops, _seal_now(planned))
 
 
 def _seal_now(planned: PlannedAttempt) -> str | None:
@@ -190,14 +199,27 @@ def write_to_ledger(concluded: Iterable[Concluded], figure: Figure) -> None:
     trials: dict[str, TrialRecord] = {}
     figures: dict[str, str] = {}
     failures: list[TrialRecord] = []
+    keep: dict[str, dict[str, str]] = {}
     for item in concluded:
         claim = load_claim(item.attempt.claim)
         rows.append((item.attempt, load("paper", claim.paper), claim))
+        keep[item.attempt.id] = _to_keep(item)
         trials.update(item.records)
         failures += item.failures
         if item.attempt.verdict is not None:
             figures[item.attempt.id] = figure(claim, item.attempt)
-    record_attempts(rows, trials, figures, failures)
+    record_attempts(rows, trials, figures, failures, keep)
+
+
+def _to_keep(item: Concluded) -> dict[str, str]:
+    """Return what evidence needs and an upgrade would take away: claim, paper and data as they stand, and the recipe's sources."""
+    records = [*item.failures, *item.records.values()]
+    claim = claim_of(item.attempt)
+    files = {CLAIM_FILE: claim_text(load("paper", claim.paper), claim, data_of(records))}
+    sources = sources_of_records(records)
+    if sources is not None:
+        files[SOURCES_FILE] = sources_text(sources)
+    return files
 
 
 def judge_again(claim: str, figure: Figure) -> list[Concluded]:
@@ -220,11 +242,3 @@ def record_blocked_claims(index: Index) -> None:
         if entry.blocked:
             claim = load_claim(name)
             record_blocked(claim, load("paper", claim.paper))
-
-
-def write_current_seals(index: Index) -> Mapping[str, str]:
-    """Compute the seal of every attempt as it would be made now, and store them for the pages."""
-    sealed = {where: [(stored.shape, stored.seal) for stored in stored_at(where)] for where in places()}
-    seals = current_seals(index.claims, sealed)
-    write_atomically(current_seals_file(), json.dumps(seals, indent=1, sort_keys=True) + "\n")
-    return seals

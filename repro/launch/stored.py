@@ -1,7 +1,7 @@
 """What was sealed in this directory: plans, and for each attempt a pointer to its plan with the provenance of its sealing."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,15 @@ from typing import Any
 from repro.launch.plan import Shape, place
 from repro.launch.planfile import Provenance, read_plan, write_plan
 from repro.schema.canonical import digest_of
-from repro.schema.errors import RecordError, StoreError
+from repro.schema.documents import read_pointer
+from repro.schema.errors import PlanError, RecordError, StoreError
 from repro.schema.files import write_atomically
-from repro.schema.jsonform import parse_json
+from repro.schema.jsonform import to_json
 from repro.schema.places import home_dir
+from repro.schema.pointer import Pointer
 from repro.schema.trial import Plan, PlannedAttempt
+
+_REMOVE = "It points an attempt to its plan: remove it and launch the attempt again, the records are kept."
 
 
 @dataclass(frozen=True)
@@ -39,27 +43,40 @@ def store_plan(plan: Plan, provenance: Provenance) -> None:
     # Claims of one study have the same trials and seals: what was asked for tells their plans apart.
     asked = [attempt.id for attempt in plan.attempts if attempt.requested]
     name = f"{digest_of([spec.key for spec in plan.trials])[:8]}-{digest_of([list(plan.seals), asked])[:8]}.json"
-    write_plan(plan, home_dir() / "plans" / name)
+    if not _is_plan(home_dir() / "plans" / name):
+        write_plan(plan, home_dir() / "plans" / name)
     for attempt in plan.attempts:
         if attempt.requested and not is_stored(attempt):
-            pointer = {
-                "plan": name,
-                "provenance": provenance[attempt.id],
-                "replicates": attempt.sealed.replicates,
-                "indicative": attempt.sealed.indicative,
-            }
-            write_atomically(_pointer(attempt), json.dumps(pointer, indent=1, sort_keys=True) + "\n")
+            sealed = attempt.sealed
+            pointer = Pointer(name, provenance[attempt.id], sealed.replicates, sealed.indicative)
+            write_atomically(_file(attempt), json.dumps(to_json(pointer), indent=1, sort_keys=True) + "\n")
 
 
 def is_stored(attempt: PlannedAttempt) -> bool:
     """Say whether the attempt was sealed here before."""
-    return _pointer(attempt).exists()
+    return _file(attempt).exists()
 
 
 def provenance_of(attempt: PlannedAttempt) -> Mapping[str, Any]:
     """Return where the attempt came from when it was sealed."""
-    provenance: Mapping[str, Any] = _read(_pointer(attempt))["provenance"]
-    return provenance
+    return _read(_file(attempt)).provenance
+
+
+def config_of(attempt: PlannedAttempt) -> Mapping[str, Any]:
+    """Return the resolved config with which the attempt was first asked for.
+
+    Words that no seal covers may be edited later, and another executor may resume the attempt: its evidence must not change.
+    """
+    plan = home_dir() / "plans" / _read(_file(attempt)).plan
+    return next((known.config for known in read_plan(plan).attempts if known.id == attempt.id), attempt.config)
+
+
+def _is_plan(file: Path) -> bool:
+    try:
+        read_plan(file)
+    except PlanError:
+        return False
+    return True
 
 
 def stored_at(where: str) -> list[Stored]:
@@ -70,21 +87,11 @@ def stored_at(where: str) -> list[Stored]:
 def _stored(where: str) -> list[Stored]:
     found = []
     for file in (home_dir() / "attempts").glob(f"{where}/[!.]*"):
-        content, (seal, _, counter) = _read(file), file.name.partition("-")
-        if "replicates" not in content:
-            content |= _from_plan(file, content["plan"])
-        try:
-            shape = Shape(int(counter), tuple(int(seed) for seed in content["replicates"]), bool(content["indicative"]))
-        except (ValueError, TypeError, KeyError) as error:
-            raise _no_pointer(file) from error
-        found.append(Stored(_attempt_id(file), seal, shape))
+        pointer, (seal, _, counter) = _read(file), file.name.partition("-")
+        if not counter.isdigit():
+            raise StoreError(f"{file} must be named SEAL-NUMBER. {_REMOVE}")
+        found.append(Stored(_attempt_id(file), seal, Shape(int(counter), pointer.replicates, pointer.indicative)))
     return found
-
-
-def places() -> list[str]:
-    """Return every place at which an attempt was sealed here."""
-    attempts = home_dir() / "attempts"
-    return sorted({file.parent.relative_to(attempts).as_posix() for file in attempts.glob("*/*/*")})
 
 
 def shape_for(where: str, seeds: int, new_seeds: bool, used: Collection[int] = ()) -> Shape:
@@ -117,42 +124,32 @@ def has_attempts(claim: str) -> bool:
 def stored_attempts(claim: str) -> list[tuple[PlannedAttempt, Plan]]:
     """Return the attempts of a claim that were launched from here, with their plans."""
     found = []
-    for pointer in sorted((home_dir() / "attempts").glob(f"{claim}@*/*")):
-        plan = read_plan(home_dir() / "plans" / _read(pointer)["plan"])
-        found += [(attempt, plan) for attempt in plan.attempts if attempt.id == _attempt_id(pointer)]
+    for file in sorted((home_dir() / "attempts").glob(f"{claim}@*/*")):
+        plan = read_plan(home_dir() / "plans" / _read(file).plan)
+        found += [(attempt, plan) for attempt in plan.attempts if attempt.id == _attempt_id(file)]
     return found
 
 
-def _from_plan(file: Path, plan: str) -> dict[str, Any]:
-    """Read what a pointer of an older version does not say from its plan."""
-    attempts: Sequence[PlannedAttempt] = read_plan(home_dir() / "plans" / plan).attempts
-    for attempt in attempts:
-        if attempt.id == _attempt_id(file):
-            return {"replicates": attempt.sealed.replicates, "indicative": attempt.sealed.indicative}
-    raise StoreError(f"{file} names the plan {plan}, which does not hold its attempt. Remove it: records are kept.")
+def _attempt_id(file: Path) -> str:
+    return f"{file.parent.relative_to(home_dir() / 'attempts').as_posix()}-{file.name}"
 
 
-def _attempt_id(pointer: Path) -> str:
-    return f"{pointer.parent.relative_to(home_dir() / 'attempts').as_posix()}-{pointer.name}"
-
-
-def _pointer(attempt: PlannedAttempt) -> Path:
+def _file(attempt: PlannedAttempt) -> Path:
     where = place(attempt.claim, attempt.protocol, attempt.scale)
     return home_dir() / "attempts" / where / f"{attempt.sealed.digest[:8]}-{attempt.counter}"
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> Pointer:
+    def sealed(content: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Find the seal that a pointer of an older version leaves to its plan."""
+        for attempt in read_plan(home_dir() / "plans" / content["plan"]).attempts:
+            if attempt.id == _attempt_id(file):
+                return dict(to_json(attempt.sealed))
+        raise StoreError(f"{file} names the plan {content['plan']}, which does not hold its attempt. {_REMOVE}")
+
     try:
-        content = parse_json(file.read_text(encoding="utf-8"), str(file))
-    except (OSError, UnicodeDecodeError, RecordError) as error:
-        raise _no_pointer(file) from error
-    if not isinstance(content, dict) or not {"plan", "provenance"} <= set(content):
-        raise _no_pointer(file)
-    return content
-
-
-def _no_pointer(file: Path) -> StoreError:
-    return StoreError(
-        f"{file} must name a plan, its seeds and its provenance, in a file named SEAL-NUMBER. Remove it and launch the "
-        f"attempt again: records are kept."
-    )
+        return read_pointer(file.read_text(encoding="utf-8"), str(file), sealed)
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{file} cannot be read ({error}). {_REMOVE}") from error
+    except RecordError as error:
+        raise StoreError(f"{error} {_REMOVE}") from error

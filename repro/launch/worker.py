@@ -25,6 +25,7 @@ from repro.catalog.roots import config_roots
 from repro.launch.planfile import read_plan
 from repro.launch.provenance import fingerprint, machine, packages, process_name
 from repro.launch.records import RecordStore
+from repro.schema.confidential import without_secrets
 from repro.schema.context import Context
 from repro.schema.dataset import require
 from repro.schema.errors import PlanError, ReproError, TrialFailed
@@ -105,9 +106,9 @@ def run_trial(spec: TrialSpec, seals: Sequence[str], store: RecordStore) -> Tria
         rows = [{str(k): _finite(float(v)) for k, v in row.items()} for row in _as_rows(measured)]
         status = "diverged" if any(value is None for row in rows for value in row.values()) else "finished"
     except FloatingPointError as reason:
-        status, error = "diverged", str(reason)
+        status, error = "diverged", without_secrets(str(reason))
     except Exception as reason:
-        status, error = "failed", _explain(reason)
+        status, error = "failed", without_secrets(_explain(reason))
     finally:
         progress.close()
     record = TrialRecord(

@@ -4,11 +4,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.schema.calibration import CALIBRATION_VERSION, Calibration, Scenario
+from repro.schema import documents
+from repro.schema.calibration import Calibration, Scenario
 from repro.schema.canonical import digest_of
 from repro.schema.errors import RecordError
 from repro.schema.files import write_atomically
-from repro.schema.jsonform import from_json, parse_json, to_json
+from repro.schema.jsonform import to_json
 from repro.schema.places import calibrations_dir
 
 CALIBRATION_FILE = "calibration.json"
@@ -47,10 +48,7 @@ def read_calibration(text: str, seal: str, where: str) -> Calibration:
     Raises:
         RecordError: if it is damaged, belongs to another seal, or was written by a newer version.
     """
-    content = parse_json(text, where)
-    if isinstance(content, dict) and content.get("version", 0) > CALIBRATION_VERSION:
-        raise RecordError(f"{where} was written by a newer version of repro-tracker; upgrade to read it.")
-    calibration = from_json(Calibration, content, where)
+    calibration = documents.read_calibration(text, where)
     if calibration.seal != seal:
         raise RecordError(
             f"{where} is the calibration of the seal {calibration.seal[:8]}, not of {seal[:8]}. Remove it and run `repro calibrate` "

@@ -13,7 +13,9 @@ from repro.ledger.runs import RECORD_FILE
 from repro.ledger.tables import trial_rows, trials_csv
 from repro.schema.canonical import canonical_json
 from repro.schema.claim import Claim, Paper
+from repro.schema.dataset import DataSet
 from repro.schema.jsonform import to_json
+from repro.schema.migrations import CLAIM_FILE_VERSION
 from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Attempt, PartVerdict
 
@@ -21,6 +23,10 @@ CONFIG_FILE = ".hydra/config.yaml"
 OVERRIDES_FILE = ".hydra/overrides.yaml"
 ATTEMPT_FILE = "attempt.json"
 FIGURE_FILE = "figure.svg"
+CLAIM_FILE = "claim.json"
+"""Paper, claim and data sets as they were when the attempt was first recorded."""
+SOURCES_FILE = "sources.json"
+"""Texts of the recipe and of what it imports from this project, by module."""
 
 Point = tuple[str, float, int]
 """Name, value and step of one metric."""
@@ -60,6 +66,10 @@ def attempt_tags(attempt: Attempt, paper: Paper, run_ids: Sequence[str]) -> dict
         tags[names.GIT_COMMIT] = str(attempt.provenance["commit"])
     if attempt.provenance.get("dirty") is not None:
         tags[names.GIT_DIRTY] = str(attempt.provenance["dirty"]).lower()
+    origin = attempt.provenance.get("origin")
+    if isinstance(origin, Mapping):
+        tags[names.ORIGIN] = str(origin.get("evidence"))
+        tags[names.ORIGIN_CHECKED] = str(origin.get("checked_against") or "nothing")
     if verdict is not None:
         tags |= {
             names.VERDICT: verdict.outcome,
@@ -184,6 +194,11 @@ def trial_files(record: TrialRecord) -> dict[str, str]:
 
 def attempt_files(attempt: Attempt, records: Sequence[TrialRecord]) -> dict[str, str]:
     """Return the artifacts of an attempt. `attempt.json` is the one that is read back."""
+    return {**attempt_documents(attempt, records), "trials.csv": trials_csv(trial_rows(attempt.arms, records))}
+
+
+def attempt_documents(attempt: Attempt, records: Sequence[TrialRecord]) -> dict[str, str]:
+    """Return what an attempt and its records say, as text by file name; the table of trials is no part of it."""
     import yaml
 
     arms: dict[str, Mapping[str, PartVerdict]] = {}
@@ -202,11 +217,21 @@ def attempt_files(attempt: Attempt, records: Sequence[TrialRecord]) -> dict[str,
             {arm: {part: decided.estimate for part, decided in parts.items()} for arm, parts in arms.items()}
         ),
         "verdict.json": pretty(attempt.verdict),
-        "trials.csv": trials_csv(trial_rows(attempt.arms, records)),
         "environment.json": pretty(environment),
         CONFIG_FILE: yaml.safe_dump(to_json(attempt.config), sort_keys=False, allow_unicode=True),
         OVERRIDES_FILE: yaml.safe_dump(list(attempt.overrides)),
     }
+
+
+def claim_text(paper: Paper, claim: Claim, data: Sequence[DataSet]) -> str:
+    """Return `claim.json`: what was claimed, and which data were read, as they stood when the attempt was first recorded."""
+    content = {"bundle_version": CLAIM_FILE_VERSION, "paper": paper, "claim": claim, "data": data}
+    return canonical_json(to_json(content)) + "\n"
+
+
+def sources_text(sources: Mapping[str, str]) -> str:
+    """Return `sources.json`: source texts by module."""
+    return canonical_json(dict(sources)) + "\n"
 
 
 def pretty(value: Any) -> str:

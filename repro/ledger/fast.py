@@ -1,8 +1,13 @@
-"""The last verdict of every protocol, quickly enough for a listing: neither mlflow nor pandas where the store allows."""
+"""The last verdict of every protocol, in the ledger and among published results, quickly enough for a listing.
 
+Neither mlflow nor pandas is imported where the store allows.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from repro.ledger import names
+from repro.ledger.published import name_with_digest, published_results
 from repro.ledger.runs import find_runs
 
 
@@ -21,38 +26,85 @@ class LatestVerdict:
     started: str
     attempt: str
     exploratory: bool = False
+    published: bool = False
+    """Whether it is read from the published results, not from the ledger."""
+    counts: bool = True
+    """False for somebody else's attempt whose origin nothing proves: no claim stands or falls with it."""
 
 
 def latest_verdicts() -> list[LatestVerdict]:
-    """Return the latest attempt of every claim, protocol and scale, sorted by them; none where there is no store.
+    """Return the latest attempt of every claim, protocol and scale, sorted by them; none where there is nothing.
 
-    An exploratory attempt counts only where there is no other. A local SQLite store of a known schema is read with
-    `sqlite3` alone; any other store through MLflow's client, which takes seconds to import.
+    An exploratory attempt counts only where there is no other; an imported one whose origin is unproven never does. A local SQLite store of a known schema is read with
+    `sqlite3` alone; any other store through MLflow's client, which takes seconds to import. Of published results only
+    the index is read.
 
     Raises:
         StoreError: if the store is corrupt or does not answer.
     """
     latest: dict[tuple[str, str, str], LatestVerdict] = {}
-    for row in find_runs(names.PAPER_PREFIX, names.ATTEMPT):
-        tag = row.tags.get
-        found = LatestVerdict(
-            claim=tag(names.CLAIM, ""),
-            protocol=tag(names.PROTOCOL, ""),
-            scale=tag(names.SCALE, ""),
-            outcome=tag(names.VERDICT) or None,
-            reason=tag(names.REASON) or None,
-            validity=tag(names.VALIDITY, ""),
-            execution=tag(names.EXECUTION, ""),
-            started=tag(names.STARTED, ""),
-            attempt=row.tags[names.ATTEMPT],
-            exploratory=tag(names.EXPLORATORY) == "true",
-        )
+    ledger = _of_the_ledger()
+    for found in [*ledger, *_of_the_published({each.attempt: each for each in ledger})]:
         what = (found.claim, found.protocol, found.scale)
-        if what not in latest or _rank(found) > _rank(latest[what]):
+        if found.counts and (what not in latest or _rank(found) > _rank(latest[what])):
             latest[what] = found
     return [latest[what] for what in sorted(latest)]
 
 
+def known_names() -> list[str]:
+    """Return the name of every attempt in the ledger or published, sorted, as cheaply as a listing; blocked claims are none."""
+    ledger = {each.attempt: each for each in _of_the_ledger() if each.protocol}
+    return sorted({*ledger, *(each.attempt for each in _of_the_published(ledger))})
+
+
+def _of_the_ledger() -> list[LatestVerdict]:
+    return [
+        LatestVerdict(
+            claim=row.tags.get(names.CLAIM, ""),
+            protocol=row.tags.get(names.PROTOCOL, ""),
+            scale=row.tags.get(names.SCALE, ""),
+            outcome=row.tags.get(names.VERDICT) or None,
+            reason=row.tags.get(names.REASON) or None,
+            validity=row.tags.get(names.VALIDITY, ""),
+            execution=row.tags.get(names.EXECUTION, ""),
+            started=row.tags.get(names.STARTED, ""),
+            attempt=row.tags[names.ATTEMPT],
+            exploratory=row.tags.get(names.EXPLORATORY) == "true",
+            counts=row.tags.get(names.ORIGIN_CHECKED) != "nothing",
+        )
+        for row in find_runs(names.PAPER_PREFIX, names.ATTEMPT)
+    ]
+
+
+def _of_the_published(ledger: Mapping[str, LatestVerdict]) -> list[LatestVerdict]:
+    """Return the published results, under the names that `repro.ledger.read` gives them; without those that the ledger has.
+
+    What the index says is compared, not the records: an attempt of ours that started at the same moment with the same
+    outcome says the same in a list.
+    """
+    found: dict[str, LatestVerdict] = {}
+    for result in published_results():
+        name, ours = result.attempt, ledger.get(result.attempt)
+        if ours is not None and (ours.started, ours.outcome) == (result.started, result.outcome):
+            continue
+        if ours is not None or name in found:
+            name = name_with_digest(name, result.evidence)
+        found[name] = LatestVerdict(
+            claim=result.claim,
+            protocol=result.protocol,
+            scale=result.scale,
+            outcome=result.outcome,
+            reason=result.reason,
+            validity=result.validity,
+            execution="completed",
+            started=result.started,
+            attempt=name,
+            exploratory=result.exploratory,
+            published=True,
+        )
+    return list(found.values())
+
+
 def _rank(verdict: LatestVerdict) -> tuple[bool, str, int]:
-    counter = verdict.attempt.rpartition("-")[2]
+    counter = verdict.attempt.partition("~")[0].rpartition("-")[2]
     return not verdict.exploratory, verdict.started, int(counter) if counter.isdigit() else 0

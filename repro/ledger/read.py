@@ -1,21 +1,33 @@
-"""The ledger as frames and as the schema's own objects."""
+"""The ledger and the published results together, as frames and as the schema's own objects."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from repro.ledger import names
 from repro.ledger.calibrations import CALIBRATION_FILE, calibration_digest, read_calibration
-from repro.ledger.content import ATTEMPT_FILE, part_names
+from repro.ledger.content import ATTEMPT_FILE, attempt_metrics, attempt_tags, part_names
 from repro.ledger.names import read_list
+from repro.ledger.published import (
+    find_published,
+    load_published_attempt,
+    load_published_trials,
+    name_with_digest,
+    published_attempts,
+    published_results,
+    same_attempt,
+)
 from repro.ledger.runs import find_runs, linked_trials, read_artifact
 from repro.ledger.sql import RunRow
 from repro.ledger.store import shown, tracking_uri
 from repro.ledger.tables import TRIAL_COLUMNS, columns, trial_rows
 from repro.schema.calibration import Calibration
+from repro.schema.claim import Paper
+from repro.schema.documents import read_attempt
 from repro.schema.errors import RecordError, StoreError, nearest
-from repro.schema.jsonform import from_json, parse_json
+from repro.schema.published import PublishedResult
 from repro.schema.trial import TrialRecord
-from repro.schema.verdict import ATTEMPT_VERSION, Attempt
+from repro.schema.verdict import Attempt
 
 if TYPE_CHECKING:
     import pandas
@@ -26,7 +38,7 @@ ATTEMPT_COLUMNS = {
     "part_reason": "string", "validity": "string", "exploratory": "bool", "target": "float64", "margin": "float64",
     "estimate": "float64", "se": "float64", "low": "float64", "high": "float64", "n": "Int64", "deviation": "float64",
     "deviation_scale": "string", "seal": "string", "started": "datetime64[ns, UTC]", "seconds": "float64",
-    "compute_ratio": "float64", "commit": "string", "dirty": "boolean",
+    "compute_ratio": "float64", "commit": "string", "dirty": "boolean", "origin": "string", "evidence": "string",
 }  # fmt: skip
 """Columns of `attempts()` and their types."""
 
@@ -42,11 +54,28 @@ _METRICS = {
 }
 
 
+Origin = Literal["ledger", "published", "both", "imported"]
+"""Where an attempt is known from; `imported` stands in the ledger and was made elsewhere."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """An attempt, and where it is known from."""
+
+    attempt: Attempt
+    """Under the name that every page, table and command calls it by."""
+    origin: Origin
+    evidence: str | None = None
+    """sha256 of its evidence, where it was published or imported."""
+    published: PublishedResult | None = None
+
+
 def attempts() -> "pandas.DataFrame":
     """Return one row for each part of each attempt, by start; blocked claims stand there with `execution` blocked.
 
     `outcome` and `reason` are those of the attempt, `part_outcome` and `part_reason` those of the part. `margin` and
     `deviation` are natural logarithms where `deviation_scale` is `log`. `low` and `high` end the 1 − 2α interval.
+    `origin` is `ledger`, `published`, `both` or `imported`, and `evidence` the digest of what was published or imported.
     What an attempt does not have is missing: NaN, NaT or `pandas.NA`.
 
     Raises:
@@ -54,7 +83,11 @@ def attempts() -> "pandas.DataFrame":
     """
     import pandas
 
-    rows = [row for run in _attempt_runs() for row in _part_rows(run)]
+    runs = {run.tags[names.ATTEMPT]: run for run in _attempt_runs()}
+    rows = []
+    for place in _places(runs, lambda name: _attempt(runs[name]), None):
+        run = runs[place.name] if place.attempt is None else _as_run(place.name, place.attempt, place.result)
+        rows += [{**row, "origin": place.origin, "evidence": place.evidence} for row in _part_rows(run)]
     frame = pandas.DataFrame(rows, columns=list(ATTEMPT_COLUMNS))
     frame["started"] = pandas.to_datetime(frame["started"], utc=True, format="ISO8601", errors="coerce")
     return frame.astype(ATTEMPT_COLUMNS).sort_values(["started", "attempt"], kind="stable", ignore_index=True)
@@ -71,8 +104,7 @@ def trials(attempt_id: str) -> "pandas.DataFrame":
     """
     import pandas
 
-    run = _find(attempt_id)
-    rows = trial_rows(_attempt(run).arms, [trial.record for trial in linked_trials(run)])
+    rows = trial_rows(load_attempt(attempt_id).arms, load_trials(attempt_id))
     header = columns(rows)
     frame = pandas.DataFrame([[row.get(name) for name in header] for row in rows], columns=header)
     measured = [name for name in header if name not in TRIAL_COLUMNS and not name.startswith("config.")]
@@ -80,23 +112,42 @@ def trials(attempt_id: str) -> "pandas.DataFrame":
 
 
 def load_attempts(claim: str | None = None) -> list[Attempt]:
-    """Return every attempt in the ledger, or those of one claim, by start. Blocked claims are no attempts.
+    """Return every attempt in the ledger or published, or those of one claim, by start. Blocked claims are no attempts.
 
     Raises:
         StoreError: if the store or an artifact cannot be read.
         RecordError: if an artifact was damaged.
     """
-    found = [_attempt(run) for run in _attempt_runs(claim) if run.tags.get(names.SEAL)]
-    return sorted(found, key=lambda attempt: (attempt.started, attempt.id))
+    return [known.attempt for known in load_known(claim)]
+
+
+def load_known(claim: str | None = None) -> list[Known]:
+    """Return what `load_attempts` returns, with where each is known from.
+
+    An attempt that is in the ledger and published stands once. Another published attempt of the same id stands beside
+    ours as `<id>~<8 digits of its evidence digest>`. Published attempts that cannot be read are left out
+    (`repro.ledger.published.published_problems` names them).
+
+    Raises:
+        StoreError: if the store or an artifact cannot be read.
+        RecordError: if an artifact was damaged.
+    """
+    found = {run.tags[names.ATTEMPT]: _attempt(run) for run in _attempt_runs(claim) if run.tags.get(names.SEAL)}
+    known = [
+        Known(replace(place.attempt or found[place.name], id=place.name), place.origin, place.evidence, place.result)
+        for place in _places(found, found.__getitem__, claim)
+    ]
+    return sorted(known, key=lambda each: (each.attempt.started, each.attempt.id))
 
 
 def load_attempt(attempt_id: str) -> Attempt:
-    """Return one attempt.
+    """Return one attempt, from the ledger, else from the published results.
 
     Raises:
         StoreError: if there is none of this id (names the nearest), or it cannot be read.
     """
-    return _attempt(_find(attempt_id))
+    run = _run(attempt_id)
+    return _attempt(run) if run else replace(load_published_attempt(_published(attempt_id)), id=attempt_id)
 
 
 def load_trials(attempt_id: str) -> list[TrialRecord]:
@@ -106,7 +157,11 @@ def load_trials(attempt_id: str) -> list[TrialRecord]:
         StoreError: if there is no such attempt, or a trial's run was deleted.
         RecordError: if a stored record was edited.
     """
-    return [trial.record for trial in linked_trials(_find(attempt_id))]
+    run = _run(attempt_id)
+    if run is None:
+        _published(attempt_id)
+        return load_published_trials(attempt_id)
+    return [trial.record for trial in linked_trials(run)]
 
 
 def calibrations(claim: str | None = None) -> Mapping[str, Calibration]:
@@ -141,21 +196,73 @@ def _attempt_runs(claim: str | None = None) -> list[RunRow]:
     return list(runs.values())
 
 
-def _find(attempt_id: str) -> RunRow:
+@dataclass(frozen=True)
+class _Place:
+    """Where one attempt is read from: the ledger, unless `attempt` is here."""
+
+    name: str
+    origin: Origin
+    evidence: str | None = None
+    result: PublishedResult | None = None
+    attempt: Attempt | None = None
+
+
+def _places(ledger: Collection[str], load: Callable[[str], Attempt], claim: str | None) -> list[_Place]:
+    """Return the attempts of the ledger and the published ones, each once.
+
+    Args:
+        ledger: ids of what is in the ledger.
+        load: reads one of them; called only where a published attempt could be the same, or it was imported.
+        claim: only its published attempts.
+    """
+    imported = {name: _imported_evidence(load(name)) for name in ledger if "~" in name}
+    places = {name: _Place(name, "ledger") for name in ledger}
+    places |= {name: _Place(name, "imported", evidence) for name, evidence in imported.items()}
+    for result, attempt in published_attempts(claim):
+        copies = [name for name, evidence in imported.items() if evidence == result.evidence]
+        for copy in copies:
+            places.pop(copy, None)
+        name, ours = result.attempt, places.get(result.attempt)
+        if ours is not None and ours.attempt is None and same_attempt(load(name), attempt):
+            places[name] = _Place(name, "both", result.evidence, result)
+            continue
+        if ours is not None:
+            name = name_with_digest(name, result.evidence)
+        places[name] = _Place(name, "both" if copies else "published", result.evidence, result, attempt)
+    return list(places.values())
+
+
+def _imported_evidence(attempt: Attempt) -> str | None:
+    origin = attempt.provenance.get("origin")
+    return str(origin["evidence"]) if isinstance(origin, Mapping) and "evidence" in origin else None
+
+
+def _as_run(name: str, attempt: Attempt, result: PublishedResult | None) -> RunRow:
+    """Return a published attempt as the run that the ledger would hold of it."""
+    paper = Paper(id=result.paper if result else "", title="", authors=(), year=0)
+    return RunRow("", "", "", "", attempt_tags(replace(attempt, id=name), paper, ()), attempt_metrics(attempt))
+
+
+def _run(attempt_id: str) -> RunRow | None:
     runs = find_runs(names.PAPER_PREFIX, names.ATTEMPT, [attempt_id])
-    if runs and runs[0].tags.get(names.SEAL):
-        return runs[0]
+    return runs[0] if runs and runs[0].tags.get(names.SEAL) else None
+
+
+def _published(attempt_id: str) -> PublishedResult:
+    found = find_published(attempt_id)
+    if found is not None:
+        return found
     known = [run.tags[names.ATTEMPT] for run in _attempt_runs() if run.tags.get(names.SEAL)]
-    found = nearest(attempt_id, known) or " The ledger is empty: launch one with repro run."
-    raise StoreError(f"There is no attempt '{attempt_id}' in the ledger at {shown(tracking_uri())}.{found}")
+    known += [result.attempt for result in published_results()]
+    hint = nearest(attempt_id, known) or " The ledger is empty: launch one with repro run."
+    raise StoreError(
+        f"There is no attempt '{attempt_id}' in the ledger at {shown(tracking_uri())} or among the published results.{hint}"
+    )
 
 
 def _attempt(run: RunRow) -> Attempt:
     where = f"{ATTEMPT_FILE} of attempt {run.tags[names.ATTEMPT]} (run {run.run_id})"
-    content = parse_json(read_artifact(run, ATTEMPT_FILE), where)
-    if isinstance(content, dict) and content.get("version", 0) > ATTEMPT_VERSION:
-        raise RecordError(f"{where} was written by a newer version of repro-tracker; upgrade to read it.")
-    return from_json(Attempt, content, where)
+    return read_attempt(read_artifact(run, ATTEMPT_FILE), where)
 
 
 def _part_rows(run: RunRow) -> list[dict[str, Any]]:

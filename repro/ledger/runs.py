@@ -10,9 +10,9 @@ from repro.ledger import sql
 from repro.ledger.names import RECORD, TRIALS, read_list
 from repro.ledger.sql import RunRow
 from repro.ledger.store import reading, sqlite_file, store_exists, tracking_uri
+from repro.schema.documents import read_record
 from repro.schema.errors import RecordError, StoreError
-from repro.schema.jsonform import from_json, parse_json
-from repro.schema.trial import RECORD_VERSION, TrialRecord
+from repro.schema.trial import TrialRecord
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -156,11 +156,8 @@ def linked_trials(attempt: RunRow) -> list[RecordedTrial]:
 
 def _record(row: RunRow) -> TrialRecord:
     where = f"{RECORD_FILE} of run {row.run_id}"
-    content = parse_json(read_artifact(row, RECORD_FILE), where)
-    if isinstance(content, dict) and content.get("version", 0) > RECORD_VERSION:
-        raise RecordError(f"{where} was written by a newer version of repro-tracker; upgrade to read it.")
-    record = from_json(TrialRecord, content, where)
-    if record.content_digest() != row.tags.get(RECORD):
+    record = read_record(read_artifact(row, RECORD_FILE), where)
+    if record.digest != row.tags.get(RECORD):
         raise RecordError(
             f"{where} was edited after it was written: its digest is no longer the one in the tag {RECORD}."
         )

@@ -1,7 +1,7 @@
 """Attempts and trials into MLflow. Writing again repairs what a crash cut short and changes nothing else."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from repro.ledger import names
@@ -33,7 +33,7 @@ from repro.ledger.note import attempt_note, blocked_note, paper_note, study_note
 from repro.ledger.runs import RECORD_FILE, RecordedTrial, find_runs, linked_trials
 from repro.ledger.sql import RunRow
 from repro.schema.calibration import Calibration
-from repro.schema.canonical import digest_of, text_digest
+from repro.schema.canonical import digest_of
 from repro.schema.claim import Claim, Paper
 from repro.schema.jsonform import to_json
 from repro.schema.trial import TrialRecord
@@ -62,6 +62,9 @@ def record_attempts(
     trials: Mapping[str, TrialRecord],
     figures: Mapping[str, str],
     failures: Iterable[TrialRecord] = (),
+    keep: Mapping[str, Mapping[str, str]] = {},
+    *,
+    theirs: bool = False,
 ) -> None:
     """Write attempts and their trials to the ledger.
 
@@ -75,6 +78,8 @@ def record_attempts(
         trials: their records, by trial key.
         figures: SVG text by attempt id; an attempt without one keeps the figure it has.
         failures: records of failed runs of these trials, which are no data but are shown.
+        keep: artifacts by attempt id, text by name, that are written once: one that is there already stays as it is.
+        theirs: whether other people made them. Their trials are kept apart from ours, which have the same keys.
 
     Raises:
         StoreError: if the store cannot be created, locked, reached or written.
@@ -83,7 +88,8 @@ def record_attempts(
 
     with writing() as writer:
         recorded: dict[str, list[RecordedTrial]] = {}
-        for trial in _record_trials(writer, [*failures, *trials.values()]):
+        prefix = names.IMPORTED_PREFIX if theirs else names.STUDY_PREFIX
+        for trial in _record_trials(writer, [*failures, *trials.values()], prefix):
             recorded.setdefault(trial.record.key, []).append(trial)
         there = _by_attempt([attempt.id for attempt, _, _ in attempts])
         known = {item[0].id: _trials_of(item[0], recorded, there.get(item[0].id)) for item in attempts}
@@ -95,10 +101,9 @@ def record_attempts(
                         NOTE: attempt_note(attempt, paper, claim, known[attempt.id]),
                     }
                     records = [trial.record for trial in known[attempt.id]]
-                    place = _paper_experiment(writer, paper)
-                    _record_attempt(
-                        writer, place, there.get(attempt.id), attempt, tags, records, figures.get(attempt.id)
-                    )
+                    run, place = there.get(attempt.id), _paper_experiment(writer, paper)
+                    files = _Extra(figures.get(attempt.id), keep.get(attempt.id, {}))
+                    _record_attempt(writer, place, run, attempt, tags, records, files)
 
 
 def record_calibrations(calibrations: Iterable[Calibration]) -> int:
@@ -159,17 +164,17 @@ def _by_attempt(ids: Sequence[str]) -> dict[str, RunRow]:
     return {run.tags[names.ATTEMPT]: run for run in reversed(find_runs(names.PAPER_PREFIX, names.ATTEMPT, ids))}
 
 
-def _record_trials(writer: "Writer", records: Sequence[TrialRecord]) -> list[RecordedTrial]:
+def _record_trials(writer: "Writer", records: Sequence[TrialRecord], prefix: str) -> list[RecordedTrial]:
     """Write each record that is not there yet, and return where each is."""
     there: dict[str, RunRow] = {}
-    for found in find_runs(names.STUDY_PREFIX, names.TRIAL_KEY, sorted({record.key for record in records})):
+    for found in find_runs(prefix, names.TRIAL_KEY, sorted({record.key for record in records})):
         there.setdefault(found.tags.get(names.RECORD, ""), found)
     recorded = []
     for some in _batches(records):
         with writer.transaction():
             for record in some:
                 digest = record.content_digest()
-                run = there.get(digest) or _create_trial(writer, record)
+                run = there.get(digest) or _create_trial(writer, record, prefix)
                 if run.status not in TERMINAL:
                     _log_trial(writer, run, record)
                 there[digest] = replace(run, status="FINISHED")
@@ -177,9 +182,9 @@ def _record_trials(writer: "Writer", records: Sequence[TrialRecord]) -> list[Rec
     return recorded
 
 
-def _create_trial(writer: "Writer", record: TrialRecord) -> RunRow:
+def _create_trial(writer: "Writer", record: TrialRecord, prefix: str) -> RunRow:
     about = {names.STUDY: record.study, "repro.recipe": record.recipe}
-    place = writer.experiment(names.STUDY_PREFIX + record.study, study_note(record), about)
+    place = writer.experiment(prefix + record.study, study_note(record), about)
     tags = {**trial_tags(record), NOTE: trial_note(record)}
     return writer.create_run(place, f"{record.label or record.key[:8]} r{record.replicate}", record.started, tags)
 
@@ -205,6 +210,29 @@ def _trials_of(
     return [trial for trials in found.values() for trial in trials]
 
 
+@dataclass(frozen=True)
+class _Extra:
+    """Artifacts of an attempt that do not follow from it and its records."""
+
+    figure: str | None
+    keep: Mapping[str, str]
+
+    def done(self, attempt: Attempt, run: RunRow | None) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the files to write beside those that an attempt has, and the tags that say they are there.
+
+        A figure is drawn once for a verdict, so that evidence made after an upgrade holds the same.
+        """
+        there = run.tags if run is not None else {}
+        kept = there.get(names.KEPT, "").split()
+        files = {name: text for name, text in self.keep.items() if name not in kept}
+        tags = {names.KEPT: " ".join(sorted({*kept, *files}))} if files else {}
+        drawn = digest_of(to_json(attempt.verdict))
+        if self.figure is not None and there.get(names.FIGURE) != drawn:
+            files[FIGURE_FILE] = self.figure
+            tags[names.FIGURE] = drawn
+        return files, tags
+
+
 def _record_attempt(
     writer: "Writer",
     place: str,
@@ -212,12 +240,11 @@ def _record_attempt(
     attempt: Attempt,
     tags: Mapping[str, str],
     records: Sequence[TrialRecord],
-    figure: str | None,
+    extra: _Extra,
 ) -> None:
     status = STATUS[attempt.execution]
-    done = {names.CONTENT: digest_of([to_json(attempt), tags])}
-    if figure is not None:
-        done[names.FIGURE] = text_digest(figure)
+    more, marks = extra.done(attempt, run)
+    done = {names.CONTENT: digest_of([to_json(attempt), tags]), **marks}
     calibration = cached_or_none(attempt.sealed.digest)
     if calibration is not None:
         done[names.CALIBRATION] = calibration_digest(calibration)
@@ -229,12 +256,10 @@ def _record_attempt(
     else:
         there = writer.store.get_run(run.run_id).data.params  # MLflow refuses to change a param
         config = {name: value for name, value in config.items() if name not in there}
-        kept = (names.CONTENT, names.FIGURE, names.CALIBRATION)
+        kept = (names.CONTENT, names.FIGURE, names.KEPT, names.CALIBRATION, names.ANNOTATIONS, names.LAST_ANNOTATION)
         old = {name: "" for name in run.tags if name.startswith("repro.") and name not in kept}
-        done = {**old, **tags, **done}
-    files = attempt_files(attempt, records)
-    if figure is not None:
-        files[FIGURE_FILE] = figure
+        done = {**old, **tags, **done, **_contested(run, attempt)}
+    files = {**attempt_files(attempt, records), **more}
     metrics = attempt_metrics(attempt)
     if calibration is not None:
         files[CALIBRATION_FILE] = calibration_text(calibration)
@@ -245,6 +270,13 @@ def _record_attempt(
     writer.log_data(run, {name: sha256 for record in records for name, sha256 in record.data.items()})
     writer.log(run, _changed(run, metrics), config, done, milliseconds(""))
     writer.set_status(run, status, milliseconds(attempt.finished))
+
+
+def _contested(run: RunRow, attempt: Attempt) -> dict[str, str]:
+    """Return the tag of a validity that people's entries gave the attempt; judging it again does not take it back."""
+    said = run.tags.get(names.VALIDITY, "")
+    holds = said in ("disputed", "invalidated") and attempt.validity != "tampered"
+    return {names.VALIDITY: said} if holds else {}
 
 
 def _rates(calibration: Calibration) -> dict[str, float]:

@@ -5,8 +5,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from repro.cite.bundle import Bundle, EvidenceError
+from repro.judge.validity import validity_today
+from repro.schema.annotation import Annotation, SourceCheck
 from repro.schema.calibration import Calibration
-from repro.schema.claim import SCALES, Claim, Paper
+from repro.schema.claim import SCALES, Claim, Paper, Target
+from repro.schema.published import PublishedResult
 from repro.schema.study import Study
 from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Attempt, PartVerdict, Validity
@@ -18,9 +22,19 @@ STATES: tuple[State, ...] = ("match", "mismatch", "inconclusive", "blocked", "no
 _LARGEST_FIRST = ("full", "paper", "gpu", "cpu", "smoke")
 
 
+def no_evidence(attempt_id: str) -> Bundle:
+    """Refuse: a book without published results has no evidence to show.
+
+    Raises:
+        EvidenceError: always.
+    """
+    raise EvidenceError(f"No evidence of {attempt_id} is published.")
+
+
 @dataclass(frozen=True)
 class Book:
-    """Claims as they stand in the catalogue, and attempts as they stand in the ledger."""
+    """Claims as they stand in the catalogue, attempts as they stand in the ledger and among the published results, and
+    what people added to them."""
 
     claims: Mapping[str, Claim]
     papers: Mapping[str, Paper]
@@ -28,10 +42,24 @@ class Book:
     attempts: tuple[Attempt, ...]
     trials: Callable[[str], Sequence[TrialRecord]]
     """Records of an attempt by its id; they are read only when a page shows them."""
-    current_seals: Mapping[str, str]
-    """The seal of every attempt as it would be made now, by `claim@protocol@scale-number`."""
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     """Error rates of protocols by the seal they were measured for."""
+    annotations: Mapping[str, tuple[Annotation, ...]] = field(default_factory=dict)
+    """What people added to an attempt, by its id, the oldest first."""
+    stale: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What has changed of that which an attempt's seal covers, by its id; current attempts are not here."""
+    published: Mapping[str, PublishedResult] = field(default_factory=dict)
+    """Published results by the attempt's id."""
+    source_checks: Mapping[str, Mapping[str, SourceCheck]] = field(default_factory=dict)
+    """Who compared a published value with the paper, by claim and part."""
+    evidence: Callable[[str], Bundle] = no_evidence
+    """The published evidence of an attempt by its id; read only when a page shows it."""
+    envelope: Callable[[str], bytes | None] = lambda attempt_id: None
+    """The signature that lies beside the published evidence of an attempt, as it is stored; None if there is none."""
+    problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What could not be read, by the id of the attempt or the name of the thing that it belongs to."""
+    distrusted: frozenset[str] = frozenset()
+    """Attempts whose annotations cannot be read, so that nobody knows whether they still hold: none of them counts."""
 
     def attempt(self, attempt_id: str) -> Attempt | None:
         """Return the attempt with this id, or None."""
@@ -51,21 +79,49 @@ class Book:
 
 
 def validity(book: Book, attempt: Attempt) -> Validity:
-    """Return the validity of an attempt today: `stale` if its protocol would be sealed differently now."""
-    now = book.current_seals.get(f"{attempt.claim}@{attempt.protocol}@{attempt.scale}-{attempt.counter}")
-    if attempt.validity == "current" and not attempt.exploratory and now not in (None, attempt.sealed.digest):
-        return "stale"
-    return attempt.validity
+    """Return the validity of an attempt today: what its records show, what people added, and what has changed since."""
+    return validity_today(attempt, book.annotations.get(attempt.id, ()), attempt.id in book.stale)
 
 
 def stands(book: Book, attempt: Attempt) -> bool:
-    """Return whether an attempt counts: completed, judged, valid today, nothing overridden by hand."""
+    """Return whether an attempt counts: completed, judged, valid today, nothing overridden by hand; of somebody else's
+    also whether its origin was proven."""
     return (
         attempt.execution == "completed"
         and attempt.verdict is not None
         and not attempt.exploratory
+        and attempt.id not in book.distrusted
+        and (not is_theirs(attempt) or origin_is_proven(attempt))
         and validity(book, attempt) == "current"
     )
+
+
+def is_theirs(attempt: Attempt) -> bool:
+    """Return whether an attempt was imported from somebody else's evidence."""
+    return bool(attempt.provenance.get("origin"))
+
+
+def origin_is_proven(attempt: Attempt) -> bool:
+    """Return whether the evidence of an imported attempt was checked against a known digest or key."""
+    origin = attempt.provenance.get("origin")
+    return isinstance(origin, Mapping) and origin.get("checked_against") in ("digest", "key")
+
+
+def source_of(book: Book, claim_id: str, name: str, target: Target) -> str:
+    """Return how sure the published value of a part is: `checked` once somebody has compared it with the paper."""
+    checked = name in book.source_checks.get(claim_id, {}) and target.source in ("unverified", "secondary")
+    return "checked" if checked else target.source
+
+
+def sources_of(book: Book, claim: Claim) -> Mapping[str, str]:
+    """Return how sure the published value of every part is."""
+    return {name: source_of(book, claim.id, name, part.target) for name, part in claim.parts.items()}
+
+
+def problems_of(book: Book, claim_id: str) -> tuple[str, ...]:
+    """Return what could not be read of a claim: all that belongs to it or to one of its attempts."""
+    mine = (name for name in book.problems if name == claim_id or name.startswith(f"{claim_id}@"))
+    return tuple(problem for name in mine for problem in book.problems[name])
 
 
 def latest_first(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
@@ -80,7 +136,7 @@ def attempts_of(book: Book, claim_id: str) -> tuple[Attempt, ...]:
 
 @dataclass(frozen=True)
 class Standing:
-    """What one protocol has come to at one scale."""
+    """What one protocol has come to at one scale, here or with somebody else."""
 
     protocol: str
     scale: str
@@ -93,15 +149,16 @@ class Standing:
 
 
 def standings(book: Book, claim_id: str) -> tuple[Standing, ...]:
-    """Return what each protocol of a claim has come to at each scale: what decided first, then by protocol, largest scale first."""
-    groups: dict[tuple[str, str], list[Attempt]] = {}
+    """Return what each protocol of a claim has come to at each scale: what decided first, then ours before theirs, then by
+    protocol, largest scale first."""
+    groups: dict[tuple[str, str, bool], list[Attempt]] = {}
     for attempt in attempts_of(book, claim_id):
-        groups.setdefault((attempt.protocol, attempt.scale), []).append(attempt)
-    found = [_standing(book, protocol, scale, attempts) for (protocol, scale), attempts in groups.items()]
+        groups.setdefault((attempt.protocol, attempt.scale, is_theirs(attempt)), []).append(attempt)
+    found = [_standing(book, protocol, scale, attempts) for (protocol, scale, _), attempts in groups.items()]
 
-    def order(standing: Standing) -> tuple[bool, str, int]:
+    def order(standing: Standing) -> tuple[bool, bool, str, int]:
         size = _LARGEST_FIRST.index(standing.scale) if standing.scale in SCALES else len(_LARGEST_FIRST)
-        return not decided(book, standing.attempt), standing.protocol, size
+        return not decided(book, standing.attempt), is_theirs(standing.attempt), standing.protocol, size
 
     return tuple(sorted(found, key=order))
 
@@ -130,17 +187,17 @@ def _outcome(attempt: Attempt) -> str:
 def state_of(book: Book, claim: Claim) -> State:
     """Return what a claim amounts to.
 
-    Each protocol speaks by its largest scale that decided. A claim is a mismatch if any protocol says so, else a
-    match if any says so, else inconclusive if anything that counts was run. Attempts that do not count
-    (`stands`) are ignored.
+    Each protocol speaks by its largest scale that decided, as run here and as run by others. A claim is a mismatch if
+    any of them says so, else a match if any says so, else inconclusive if anything that counts was run. Attempts that
+    do not count (`stands`) are ignored.
     """
     if claim.blocked is not None:
         return "blocked"
-    verdicts: dict[str, str] = {}
+    verdicts: dict[tuple[str, bool], str] = {}
     for standing in standings(book, claim.id):
-        outcome = _outcome(standing.attempt)
-        if stands(book, standing.attempt) and verdicts.get(standing.protocol) not in ("match", "mismatch"):
-            verdicts[standing.protocol] = outcome
+        voice = standing.protocol, is_theirs(standing.attempt)
+        if stands(book, standing.attempt) and verdicts.get(voice) not in ("match", "mismatch"):
+            verdicts[voice] = _outcome(standing.attempt)
     outcomes: tuple[State, ...] = ("mismatch", "match", "inconclusive")
     return next((outcome for outcome in outcomes if outcome in verdicts.values()), "not_run")
 

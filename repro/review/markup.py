@@ -44,6 +44,15 @@ def soft(name: str) -> Markup:
     return Markup(re.sub("([_/])", r"\1<wbr>", str(escape(name))))
 
 
+def command(sentence: str) -> Markup:
+    """Return a sentence that ends with a command of ours, the command marked as one."""
+    found = re.fullmatch(r"(.*): (repro [^()\n]+?)(\s\(.*\))?\.?", sentence, re.DOTALL)
+    if found is None:
+        return Markup("{}").format(sentence)
+    said, typed, rest = found.groups()
+    return Markup('{}: <code class="command">{}</code>{}').format(said, typed, rest or "")
+
+
 def _carrying(text: str, value: float | None) -> Markup:
     if value is None:
         return Markup("{}").format(text)

@@ -140,6 +140,8 @@ def factor_text(factor: float) -> str:
 
 
 def short_name(attempt_id: str) -> str:
-    """Return protocol, scale and number of an attempt from its id."""
+    """Return protocol, scale and number of an attempt from its id, and of one of several with this id its evidence."""
     _, protocol, run = attempt_id.rsplit("@", 2)
-    return f"{protocol} at {run.split('-')[0]}, number {run.rsplit('-', 1)[-1]}"
+    run, _, evidence = run.partition("~")
+    beside = f" (evidence {evidence})" if evidence else ""
+    return f"{protocol} at {run.split('-')[0]}, number {run.rsplit('-', 1)[-1]}{beside}"

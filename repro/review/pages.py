@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -13,9 +12,24 @@ from urllib.parse import quote, urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from repro.judge import numbers, reading
+from repro.review import (
+    added,
+    citing,
+    combined,
+    extras,
+    figures,
+    forest,
+    markup,
+    odds,
+    rates,
+    side_by_side,
+    trust,
+    words,
+)
 from repro.review import book as questions
-from repro.review import combined, extras, figures, forest, markup, odds, rates, trust, words
+from repro.review.addresses import attempt_address, badge_address, claim_address, forest_address, safe
 from repro.review.book import Book
+from repro.review.evidence import evidence_of, file_name, verify_command
 from repro.review.labels import part_label, pretty
 from repro.schema.claim import SCALES, TERMS, Claim, Paper, Protocol
 from repro.schema.errors import ReproError, StoreError, nearest
@@ -27,24 +41,9 @@ TRIALS_ON_CLAIM_PAGE = 12
 """Trials listed for each attempt on the page of its claim; the attempt's own page lists all."""
 
 
-def claim_address(claim_id: str) -> str:
-    """Return where the page of a claim stands, from the root of the site."""
-    return f"claim/{_safe(claim_id)}.html"
-
-
-def attempt_address(attempt_id: str, suffix: str = ".html") -> str:
-    """Return where the page of an attempt stands, or a file beside it (`.svg`, `.csv`)."""
-    return f"attempt/{_safe(attempt_id)}{suffix}"
-
-
 def overview_page(book: Book, live: bool = False) -> str:
     """Return the page of all claims by paper. `live` adds a link to MLflow on the same server."""
     return _render("overview.html", "index.html", live, book=book)
-
-
-def forest_address(claim_id: str, number: int, suffix: str = ".svg") -> str:
-    """Return where the plot of the attempts at one part of a claim stands."""
-    return f"claim/{_safe(claim_id)}.together-{number}{suffix}"
 
 
 def claim_page(book: Book, claim_id: str, live: bool = False, prior: str | None = None) -> str:
@@ -68,6 +67,7 @@ def claim_page(book: Book, claim_id: str, live: bool = False, prior: str | None 
         except odds.PriorError as error:
             refused = str(error)
     things = {"book": book, "claim": book.claims[claim_id], "prior": chosen, "refused": refused}
+    things["attempt_page"] = False
     return _render("claim.html", claim_address(claim_id), live, **things)
 
 
@@ -81,7 +81,8 @@ def attempt_page(book: Book, attempt_id: str, live: bool = False) -> str:
     if attempt is None:
         raise StoreError(f"There is no attempt '{attempt_id}'.{nearest(attempt_id, (a.id for a in book.attempts))}")
     claim = book.claims.get(attempt.claim)
-    return _render("attempt.html", attempt_address(attempt_id), live, book=book, claim=claim, attempt=attempt)
+    things = {"book": book, "claim": claim, "attempt": attempt, "attempt_page": True}
+    return _render("attempt.html", attempt_address(attempt_id), live, **things)
 
 
 def error_page(address: str, message: str, live: bool = False) -> str:
@@ -124,15 +125,6 @@ def _csv(lines: Sequence[Mapping[str, Any]]) -> str:
     return stream.getvalue()
 
 
-def _safe(name: str) -> str:
-    """Return an id as a path below the site: its slashes stay, nothing can climb out or mean something in a URL."""
-
-    def hidden(match: re.Match[str]) -> str:
-        return f"~{ord(match[0]):x}~"
-
-    return "/".join(re.sub(r"[^A-Za-z0-9_.@+=-]|^\.", hidden, segment) or "~" for segment in name.split("/"))
-
-
 def _render(template: str, address: str, live: bool, **things: Any) -> str:
     root = "../" * address.count("/")
     return _environment().get_template(template).render(root=root, live=live, **things)
@@ -156,6 +148,9 @@ def _environment() -> Environment:
         first_line=_first_line,
         anchor=_anchor,
         soft=markup.soft,
+        command=markup.command,
+        bytes=words.size,
+        day=words.day,
         pretty=pretty,
     )
     environment.globals.update(
@@ -169,6 +164,15 @@ def _environment() -> Environment:
         rates=rates,
         odds=odds,
         trust=trust,
+        added=added,
+        citing=citing,
+        beside=side_by_side,
+        citable_in=citing.citable,
+        site_address=citing.site_address,
+        evidence_of=evidence_of,
+        evidence_name=file_name,
+        verify_command=verify_command,
+        badge_address=badge_address,
         label=part_label,
         ends=markup.ends,
         span=markup.span,
@@ -224,7 +228,7 @@ def _figures_of(attempt: Attempt) -> list[tuple[str, str, float | None]]:
 
 def _anchor(name: str) -> str:
     """Return an id as the name of a place on a page."""
-    return _safe(name).replace("/", ".")
+    return safe(name).replace("/", ".")
 
 
 def _scales_of(book: Book, protocol: Protocol) -> list[str]:

@@ -18,10 +18,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from repro.cite.bundle import EvidenceError
 from repro.review.book import Book
 from repro.review.load import open_book
 from repro.review.pages import error_page
-from repro.review.site import site
+from repro.review.site import Content, site
 from repro.schema.errors import ReproError, nearest
 from repro.schema.places import home_dir
 
@@ -36,6 +37,13 @@ _TYPES = {
     ".csv": "text/csv; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json; charset=utf-8",
+    ".zip": "application/zip",
+    ".bib": "application/x-bibtex; charset=utf-8",
+    ".ris": "application/x-research-info-systems; charset=utf-8",
+    ".cff": "application/yaml; charset=utf-8",
+    ".md": "text/markdown; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
 }
 _POLICY = (
     "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
@@ -85,15 +93,18 @@ def _pages() -> Any:
             if address in paths:
                 return answer(paths[address](), Path(address).suffix)
             text, status = f"There is no page '{address}'.{nearest(address, paths)}", 404
+        except EvidenceError as error:
+            text, status = str(error), 404
         except ReproError as error:
             text, status = str(error), 500
         return answer(error_page(address, text, live=True), ".html", status)
 
-    def answer(text: str, suffix: str, status: int = 200) -> Response:
-        response = Response(text, status, content_type=_TYPES[suffix])
+    def answer(content: Content, suffix: str, status: int = 200) -> Response:
+        response = Response(content, status, content_type=_TYPES[suffix])
         response.headers["Content-Security-Policy"] = _PICTURE_POLICY if suffix == ".svg" else _POLICY
         response.headers["Cache-Control"] = "no-cache"
         response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
     return pages
@@ -105,10 +116,10 @@ class _Shelf:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._book: Book | None = None
-        self._paths: Mapping[str, Callable[[], str]] = {}
+        self._paths: Mapping[str, Callable[[], Content]] = {}
         self._read = 0.0
 
-    def paths(self, prior: str | None = None) -> Mapping[str, Callable[[], str]]:
+    def paths(self, prior: str | None = None) -> Mapping[str, Callable[[], Content]]:
         """Return the paths, for a reader who typed a prior with what it becomes."""
         with self._lock:
             if self._book is None or time.monotonic() - self._read >= FRESH_S:

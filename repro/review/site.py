@@ -1,40 +1,42 @@
 """The site: every path with what makes its content, for the server that answers one and the writer that writes all."""
 
+import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from repro.review.book import Book
+from repro.cite.badge import Badge, endpoint, svg
+from repro.cite.bundle import EvidenceError
+from repro.review.addresses import attempt_address, badge_address, claim_address, forest_address
+from repro.review.badges import claim_badge_of, paper_badge_of
+from repro.review.book import Book, by_paper
+from repro.review.citing import LABELS, citing_attempt
 from repro.review.combined import together
+from repro.review.evidence import envelope, packed
 from repro.review.figures import NARROW, WIDE, interval_figure
 from repro.review.forest import forest_figure
-from repro.review.pages import (
-    HERE,
-    attempt_address,
-    attempt_page,
-    claim_address,
-    claim_page,
-    forest_address,
-    overview_page,
-    trials_csv,
-)
+from repro.review.pages import HERE, attempt_page, claim_page, overview_page, trials_csv
 from repro.schema.errors import StoreError
+from repro.schema.verdict import Attempt
+
+Content = str | bytes
 
 
-def site(book: Book, live: bool = False, prior: str | None = None) -> Mapping[str, Callable[[], str]]:
-    """Return every path of the site, relative to its root, with the function that makes its text.
+def site(book: Book, live: bool = False, prior: str | None = None) -> Mapping[str, Callable[[], Content]]:
+    """Return every path of the site, relative to its root, with the function that makes its content.
 
     Args:
         book: what the pages show.
         live: whether MLflow answers on the same server, one level above the site.
         prior: what a reader typed as a prior for a claim, if anything.
     """
-    paths: dict[str, Callable[[], str]] = {"index.html": partial(overview_page, book, live)}
+    paths: dict[str, Callable[[], Content]] = {"index.html": partial(overview_page, book, live)}
     for file in sorted((HERE / "static").iterdir()):
         paths[f"static/{file.name}"] = partial(file.read_text, "utf-8")
     for claim_id, claim in book.claims.items():
+        paths |= _badge(claim_id, partial(claim_badge_of, book, claim))
         paths[claim_address(claim_id)] = partial(claim_page, book, claim_id, live, prior)
         for number, found in enumerate(together(book, claim), start=1):
             paths[forest_address(claim_id, number)] = partial(forest_figure, claim, found, WIDE)
@@ -46,13 +48,39 @@ def site(book: Book, live: bool = False, prior: str | None = None) -> Mapping[st
             of = book.claims.get(attempt.claim)
             paths[attempt_address(attempt.id, ".svg")] = partial(interval_figure, of, attempt, WIDE)
             paths[attempt_address(attempt.id, ".narrow.svg")] = partial(interval_figure, of, attempt, NARROW)
+        paths |= _of_evidence(book, attempt)
+    for paper, _ in by_paper(book):
+        paths |= _badge(paper.id, partial(paper_badge_of, book, paper.id))
     return paths
+
+
+def _of_evidence(book: Book, attempt: Attempt) -> Mapping[str, Callable[[], Content]]:
+    """Return the files beside the page of a published attempt: its evidence, its signature, and how it is cited."""
+    if attempt.id not in book.published:
+        return {}
+    paths: dict[str, Callable[[], Content]] = {
+        attempt_address(attempt.id, ".evidence.zip"): partial(packed, book, attempt.id),
+        attempt_address(attempt.id, ".evidence.zip.dsse.json"): partial(envelope, book, attempt.id),
+    }
+    cited = citing_attempt(book, attempt)
+    if cited is not None and not cited.missing:
+        for name, (_, suffix) in LABELS.items():
+            paths[attempt_address(attempt.id, suffix)] = partial(cited.text, name)
+    return paths
+
+
+def _badge(name: str, make: Callable[[], Badge]) -> Mapping[str, Callable[[], Content]]:
+    return {
+        badge_address(name): lambda: svg(make()),
+        badge_address(name, ".json"): lambda: json.dumps(endpoint(make()), ensure_ascii=False) + "\n",
+    }
 
 
 def write_site(book: Book, out: Path) -> list[Path]:
     """Write the site as static files that work from any place, also opened from disk, and without a network.
 
-    Each file is replaced in one step; files of other names are left alone.
+    Each file is replaced in one step; files of other names are left alone. Evidence that cannot be read any more is not
+    written; the pages say why.
 
     Returns:
         The files written.
@@ -65,10 +93,13 @@ def write_site(book: Book, out: Path) -> list[Path]:
     written = []
     for address, make in site(book).items():
         path = out / address
-        text = make()
+        try:
+            content = make()
+        except EvidenceError:
+            continue
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, text)
+            _replace(path, content)
         except OSError as error:
             raise StoreError(
                 f"The pages cannot be written to {out}: {error.strerror or error} ({path}). "
@@ -78,11 +109,11 @@ def write_site(book: Book, out: Path) -> list[Path]:
     return written
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, content: Content) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
         Path(temporary).chmod(0o644)
         os.replace(temporary, path)
     except BaseException:

@@ -1,9 +1,12 @@
 """What people read for what the data says: symbols, verdicts, reasons, rules. Colour never carries meaning alone."""
 
 import math
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 
+from repro.judge.flags import FLAGS as FLAGS
+from repro.judge.flags import flag_text as flag_text
 from repro.judge.numbers import significant
 from repro.review.labels import counted
 from repro.schema.claim import Target
@@ -43,28 +46,6 @@ EXPECTATIONS: Mapping[str, str] = {
 }
 """What a control has to do."""
 
-FLAGS: Mapping[str, str] = {
-    "target_spread_unknown": "near the printed value: how far the paper's own runs spread is unknown",
-    "borrowed_spread": "the paper ran once; our own spread stands in for its",
-    "skew_guard": "the interval is widened, because a few runs cannot show whether their noise is skewed; more runs narrow it",
-    "heavy_tailed": "a few runs lie far from the rest, which bends a mean and its interval; look at the trials, then "
-    "run more seeds, or seal a new attempt on logs if the quantity is positive",
-    "multimodal": "the runs fall into separate groups, and their mean describes neither; look for what sets the groups "
-    "apart in the trials, and test each by itself",
-    "interpolated": "no reference ran at this batch size; its mean is interpolated between the neighbouring ones",
-    "no_spread": "all runs gave the same value, so their noise cannot be estimated",
-    "ranked": "a run diverged, so signed ranks decide instead of values",
-    "no_control": "the protocol has no control, so it could not have failed",
-    "systematic_error": "a known bias (the choice of window, or the parabola itself), not the number of runs, limits this estimate",
-    "not_deterministic": "runs that must agree did not",
-    "too_few_budgets": "too few budgets for a line with an interval",
-    "too_few_sizes": "too few model sizes on the frontier for a line with an interval",
-    "few_points": "some budgets have fewer sizes near their optimum than a parabola should rest on",
-    "uncertified_optimum": "the search did not prove that this is the best fit; another start may end lower",
-    "unequal_arms": "one arm scatters more than the other, so that their differences may be skewed",
-}
-"""Flags of a verdict that need a sentence."""
-
 
 def symbol(name: str) -> str:
     """Return the sign of an outcome, state or execution."""
@@ -94,11 +75,6 @@ def digits_beside(target: Target) -> int:
     return min(max(4, len(Decimal(target.printed).as_tuple().digits) + 1), 10)
 
 
-def flag_text(flag: str) -> str:
-    """Return a flag of an estimate or verdict in words."""
-    return FLAGS.get(flag, flag.replace("_", " "))
-
-
 def sample(estimate: Estimate, dof: float | None) -> str:
     """Return on how much an estimate rests: its independent units and degrees of freedom."""
     if estimate.deterministic:
@@ -119,7 +95,41 @@ def not_counting(attempt: Attempt, validity: Validity) -> str:
     """Return why an attempt does not count; empty if none of the reasons holds."""
     if attempt.execution != "completed":
         return word(attempt.execution)
-    return "exploratory" if attempt.exploratory else word(validity) if validity != "current" else ""
+    if attempt.exploratory or validity != "current":
+        return "exploratory" if attempt.exploratory else word(validity)
+    origin = attempt.provenance.get("origin")
+    unproven = isinstance(origin, Mapping) and origin.get("checked_against") not in ("digest", "key")
+    return "its origin is unproven" if unproven else ""
+
+
+def day(moment: str) -> str:
+    """Return the day of an ISO 8601 moment; anything else as it is.
+
+    >>> day("2024-05-17T09:03:11+00:00"), day("last week")
+    ('2024-05-17', 'last week')
+    """
+    return moment[:10] if re.match(r"\d{4}-\d\d-\d\d(T|$)", moment) else moment
+
+
+def straight(text: str) -> str:
+    """Return text without the characters that turn the direction of what follows them: nobody's name may reorder a sentence.
+
+    >>> straight("A\u202e. Reader")
+    'A. Reader'
+    """
+    return re.sub("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]", "", text)
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it.
+
+    >>> size(812), size(123_456), size(5_000_000)
+    ('812 bytes', '121 KiB', '4.8 MiB')
+    """
+    for unit, name, digits in ((2**20, "MiB", 2), (2**10, "KiB", 3)):
+        if count >= unit:
+            return f"{significant(count / unit, digits)} {name}"
+    return f"{count} bytes"
 
 
 def level(part: PartVerdict) -> str:

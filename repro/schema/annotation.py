@@ -1,5 +1,6 @@
 """What people add to an attempt or a target later: entries that are appended and never rewritten."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -57,3 +58,43 @@ class SourceCheck:
     when: str
     """ISO 8601 date."""
     version: int = SOURCE_CHECK_VERSION
+
+
+def continued(entries: Sequence[Annotation], entry: Annotation) -> Annotation:
+    """Return an entry as it follows the others: with the digest of the last of them, and its own."""
+    return replace(entry, previous=entries[-1].digest if entries else "").with_digest()
+
+
+def broken_at(entries: Sequence[Annotation]) -> int | None:
+    """Return the place (from 0) of the first entry that does not follow the one before, or None for a whole chain.
+
+    An entry that was edited has another digest than its content deserves; where one was removed, inserted or moved, the
+    next names the digest of another than the one before it.
+    """
+    previous = ""
+    for place, entry in enumerate(entries):
+        if entry.previous != previous or entry.digest != entry.content_digest():
+            return place
+        previous = entry.digest
+    return None
+
+
+def settled(entries: Sequence[Annotation]) -> frozenset[str]:
+    """Return the digests of the disputes that a later confirmation answers."""
+    found: set[str] = set()
+    open_disputes: set[str] = set()
+    for entry in entries:
+        if entry.kind == "disputed":
+            open_disputes.add(entry.digest)
+        elif entry.kind == "confirmed" and entry.settles in open_disputes:
+            found.add(entry.settles)
+    return frozenset(found)
+
+
+def standing(entries: Sequence[Annotation]) -> Literal["invalidated", "disputed"] | None:
+    """Return what the entries make of an attempt: withdrawn for ever, contested until that is settled, or nothing."""
+    if any(entry.kind == "invalidated" for entry in entries):
+        return "invalidated"
+    answered = settled(entries)
+    contested = any(entry.kind == "disputed" and entry.digest not in answered for entry in entries)
+    return "disputed" if contested else None

@@ -1,11 +1,27 @@
-"""Stored documents back into the schema's objects: version first, then migration, then the strict codec, then the digest."""
+"""Stored documents back into the schema's objects. The one way to read them; standard library only, for workers read records.
+
+In this order: strict JSON, the version, the digest over the text as it stands, migration, the strict codec.
+"""
 
 from typing import Any
 
+from repro.schema import migrations
+from repro.schema.annotation import Annotation, SourceCheck
+from repro.schema.calibration import Calibration
+from repro.schema.canonical import digest_of
+from repro.schema.claim import Claim, Paper
+from repro.schema.dataset import DataSet
 from repro.schema.errors import RecordError
 from repro.schema.jsonform import from_json, parse_json
-from repro.schema.trial import RECORD_VERSION, TrialRecord
-from repro.schema.verdict import ATTEMPT_VERSION, Attempt
+from repro.schema.migrations import Beside, Content, migrated, version_of
+from repro.schema.pointer import Pointer
+from repro.schema.published import ResultsIndex
+from repro.schema.trial import Plan, TrialRecord
+from repro.schema.verdict import Attempt, Sealed
+
+
+class Unreadable(RecordError):
+    """Text that is no JSON, for instance because a write was cut short."""
 
 
 def read_record(text: str, where: str) -> TrialRecord:
@@ -14,8 +30,13 @@ def read_record(text: str, where: str) -> TrialRecord:
     Raises:
         RecordError: if it is damaged, edited, or of a newer version.
     """
-    record = from_json(TrialRecord, _document(text, where, RECORD_VERSION), where)
-    if record.digest != record.content_digest():
+    content = _content(text, where)
+    version = version_of(migrations.RECORD, content, where)
+    record = from_json(TrialRecord, migrated(migrations.RECORD, content, where), where)
+    # Of this version what was read must deserve the digest, so that writing it again gives the same; of an older, its text must.
+    now = version == migrations.RECORD.newest
+    deserved = record.content_digest() if now else digest_of({k: v for k, v in content.items() if k != "digest"})
+    if record.digest != deserved:
         raise RecordError(
             f"{where} was edited after it was written: its content no longer has the digest {record.digest[:12]} it carries."
         )
@@ -23,19 +44,134 @@ def read_record(text: str, where: str) -> TrialRecord:
 
 
 def read_attempt(text: str, where: str) -> Attempt:
-    """Read an attempt.
+    """Read an attempt, with its seal.
 
     Raises:
         RecordError: if it is damaged or of a newer version.
     """
-    return from_json(Attempt, _document(text, where, ATTEMPT_VERSION), where)
+    content = migrated(migrations.ATTEMPT, _content(text, where), where)
+    _check_seal(content.get("sealed"), f"{where}.sealed")
+    return from_json(Attempt, content, where)
 
 
-def _document(text: str, where: str, newest: int) -> Any:
-    content = parse_json(text, where)
-    version = content.get("version") if isinstance(content, dict) else None
-    if isinstance(version, int) and version > newest:
-        raise RecordError(
-            f"{where} was written by a newer version (document version {version}, this one reads {newest}); upgrade repro-tracker."
-        )
+def read_seal(text: str, where: str) -> Sealed:
+    """Read a seal.
+
+    Raises:
+        RecordError: if it is damaged or of a version that is not read.
+    """
+    content = _content(text, where)
+    _check_seal(content, where)
+    return from_json(Sealed, content, where)
+
+
+def read_plan(text: str, where: str) -> tuple[Plan, Content]:
+    """Read a plan file. What it says of itself is not compared with anything here.
+
+    Returns:
+        The plan, and the whole document as its text has it: trial keys, seals, provenance and the digest over them.
+
+    Raises:
+        RecordError: if it is damaged, no plan, or of a newer version.
+    """
+    content = _content(text, where)
+    if not isinstance(content.get("plan"), dict):
+        raise RecordError(f"{where} is no plan file: it lacks the key 'plan'.")
+    plan = migrated(migrations.PLAN, content["plan"], where)
+    attempts = plan.get("attempts")
+    for i, attempt in enumerate(attempts if isinstance(attempts, list) else ()):
+        if isinstance(attempt, dict):
+            _check_seal(attempt.get("sealed"), f"{where}.attempts[{i}].sealed")
+    return from_json(Plan, plan, where), content
+
+
+def read_pointer(text: str, where: str, beside: Beside) -> Pointer:
+    """Read what an attempt that was sealed here left.
+
+    Args:
+        text: of the file; the first version was the name of the plan and nothing else.
+        where: name of the document, for errors.
+        beside: returns the seal of the attempt, as JSON, from the plan that a pointer names; called for old pointers only.
+
+    Raises:
+        RecordError: if it is damaged or of a newer version.
+    """
+    content = _content(text, where) if text.lstrip().startswith(("{", "[")) else {"plan": text.strip()}
+    return from_json(Pointer, migrated(migrations.POINTER, content, where, beside), where)
+
+
+def read_calibration(text: str, where: str) -> Calibration:
+    """Read a calibration.
+
+    Raises:
+        RecordError: if it is damaged or of a newer version.
+    """
+    return from_json(Calibration, migrated(migrations.CALIBRATION, _content(text, where), where), where)
+
+
+def read_index(text: str, where: str) -> ResultsIndex:
+    """Read the index of a results directory.
+
+    Raises:
+        RecordError: if it is damaged or of a newer version.
+    """
+    return from_json(ResultsIndex, migrated(migrations.INDEX, _content(text, where), where), where)
+
+
+def read_annotation(text: str, where: str) -> Annotation:
+    """Read one entry on an attempt. Its digest is checked with the chain that it belongs to (`annotation.broken_at`).
+
+    Raises:
+        RecordError: if it is damaged or of a newer version.
+    """
+    return from_json(Annotation, migrated(migrations.ANNOTATION, _content(text, where), where), where)
+
+
+def read_source_check(content: Any, where: str) -> SourceCheck:
+    """Read one check of a published value; it is kept as YAML, so this takes what was loaded from it.
+
+    Raises:
+        RecordError: if it is damaged or of a newer version.
+    """
+    return from_json(SourceCheck, migrated(migrations.SOURCE_CHECK, _object(content, where), where), where)
+
+
+def read_claim_file(text: str, where: str) -> tuple[Paper, Claim, tuple[DataSet, ...]]:
+    """Read the `claim.json` of evidence: what was claimed, and which data were read, as it stood when it was sealed.
+
+    Raises:
+        RecordError: if it is damaged or of a newer version.
+    """
+    content = migrated(migrations.CLAIM_FILE, _content(text, where), where)
+    wanted = {migrations.CLAIM_FILE.key, "paper", "claim", "data"}
+    if set(content) != wanted or not isinstance(content["data"], list):
+        raise RecordError(f"{where} must hold exactly {', '.join(sorted(wanted))}. It was cut short or edited.")
+    data = tuple(from_json(DataSet, item, f"{where}.data[{i}]") for i, item in enumerate(content["data"]))
+    return (
+        from_json(Paper, content["paper"], f"{where}.paper"),
+        from_json(Claim, content["claim"], f"{where}.claim"),
+        data,
+    )
+
+
+def _check_seal(content: Any, where: str) -> None:
+    if isinstance(content, dict):
+        version_of(migrations.SEAL, content, where)
+
+
+def _content(text: str, where: str) -> Content:
+    try:
+        content = parse_json(text, where)
+        digest_of(content)  # a number such as 1e999, or half a character, is JSON that nothing can say again
+    except (RecursionError, ValueError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise Unreadable(f"{where} is not readable JSON ({reason}). It was cut short or edited.") from error
+    except RecordError as error:
+        raise Unreadable(str(error)) from error
+    return _object(content, where)
+
+
+def _object(content: Any, where: str) -> Content:
+    if not isinstance(content, dict):
+        raise RecordError(f"{where} must be an object, not {content!r:.80}. It was cut short or edited.")
     return content

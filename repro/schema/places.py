@@ -14,10 +14,9 @@ def records_dir() -> Path:
     return home_dir() / "records"
 
 
-def current_seals_file() -> Path:
-    """Return the file that holds the seal of every attempt as it would be made now, by
-    `claim@protocol@scale-number`."""
-    return home_dir() / "current_seals.json"
+def stale_file() -> Path:
+    """Return the file that says which attempts are stale and why, as `repro.judge.staleness.read_stale` reads it."""
+    return home_dir() / "stale.json"
 
 
 def calibrations_dir() -> Path:

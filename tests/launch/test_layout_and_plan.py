@@ -6,10 +6,12 @@ import pytest
 
 from repro.catalog.compose import compose
 from repro.catalog.index import load_index
+from repro.catalog.load import load_claim, load_scale, load_study
 from repro.launch.layout import lay_out
-from repro.launch.plan import current_seals, make_plan, readers_of
+from repro.launch.plan import Source, first_shape, make_plan, plan_attempt, readers_of
 from repro.launch.planfile import plan_document, read_plan, write_plan
-from repro.launch.session import prepare, write_current_seals
+from repro.launch.session import Wishes, launch, prepare
+from repro.launch.staleness import find_stale
 from repro.schema.errors import ConfigError, PlanError
 from repro.schema.study import Design, Scale, ScaleDelta, Study
 from tests_support import CLAIM, STUDY
@@ -97,8 +99,8 @@ def test_the_seal_changes_with_what_decides_and_only_then(write_claims) -> None:
     root = write_claims()
 
     def seal() -> str:
-        claims = {"toy/mean": load_index().claims["toy/mean"]}
-        return current_seals(claims, {})["toy/mean@replicate@cpu-1"]
+        source = Source(load_claim("toy/mean"), "replicate", load_study("toys/draws"), load_scale("cpu"))
+        return plan_attempt(source, first_shape(source))[0].sealed.digest
 
     first = seal()
     file = root / "claim/toy/mean.yaml"
@@ -128,9 +130,9 @@ def test_new_seeds_are_a_new_attempt(write_claims) -> None:
     assert second.attempts[0].sealed.replicates == (3, 4, 5)
     assert second.attempts[0].counter == 2
     assert again.attempts[0].id == first.attempts[0].id
-    seals = write_current_seals(index)
-    assert seals["toy/mean@replicate@smoke-1"] == first.attempts[0].sealed.digest
-    assert seals["toy/mean@replicate@smoke-2"] == second.attempts[0].sealed.digest
+    for words in (["toy/mean", "scale=smoke"], ["toy/mean", "scale=smoke", "replicates=4"]):
+        (concluded,) = launch(prepare(words, index, wishes=Wishes(indicative=True)), lambda claim, attempt: "<svg/>")
+        assert find_stale([concluded.attempt]) == {}
     assert not {spec.key for spec in first.trials} & {spec.key for spec in second.trials}
 
 

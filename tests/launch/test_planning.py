@@ -8,7 +8,8 @@ import pytest
 from repro.catalog.index import load_index
 from repro.launch.attempt import carry_out, conclude, to_run
 from repro.launch.records import RecordStore
-from repro.launch.session import Wishes, launch, prepare, write_current_seals
+from repro.launch.session import Wishes, launch, prepare
+from repro.launch.staleness import find_stale
 from repro.launch.stored import stored_at
 from repro.schema.errors import ConfigError, PlanError
 from repro.schema.places import records_dir
@@ -97,10 +98,9 @@ def test_an_attempt_of_its_own_size_is_not_stale(write_claims) -> None:
     write_claims(study=WIDE)
     ran = [run("scale=cpu"), run("scale=cpu", "replicates=5", pilot="0.5", indicative=True)]
     assert ran[1].sealed.indicative
-    seals = write_current_seals(load_index())
-    for attempt in ran:
-        assert attempt.validity == "current"
-        assert seals[f"toy/mean@replicate@cpu-{attempt.counter}"] == attempt.sealed.digest
+    assert [attempt.validity for attempt in ran] == ["current", "current"]
+    assert [attempt.counter for attempt in ran] == [1, 2]
+    assert find_stale(ran) == {}
 
 
 def test_a_changed_claim_makes_an_attempt_of_its_own_size_stale(write_claims) -> None:
@@ -108,7 +108,9 @@ def test_a_changed_claim_makes_an_attempt_of_its_own_size_stale(write_claims) ->
     attempt = run("scale=cpu", "replicates=7")
     file = root / "claim/toy/mean.yaml"
     file.write_text(file.read_text().replace("0.25", "0.3"))
-    assert write_current_seals(load_index())["toy/mean@replicate@cpu-1"] != attempt.sealed.digest
+    (stale,) = find_stale([attempt]).values()
+    assert stale.seal_now != attempt.sealed.digest
+    assert stale.reasons == ("The margin was ± 0.25, now ± 0.3.",)
 
 
 def test_pointers_of_an_older_version_are_read(write_claims) -> None:
@@ -116,7 +118,7 @@ def test_pointers_of_an_older_version_are_read(write_claims) -> None:
     _, attempt = planned("scale=cpu", "replicates=7")
     (file,) = Path(".repro/attempts").glob("*/*/*")
     content = json.loads(file.read_text())
-    del content["replicates"], content["indicative"]
+    del content["replicates"], content["indicative"], content["version"]
     file.write_text(json.dumps(content))
     (stored,) = stored_at("toy/mean@replicate@cpu")
     assert (stored.attempt, stored.shape.replicates) == (attempt.id, tuple(range(7)))

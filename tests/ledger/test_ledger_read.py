@@ -200,7 +200,10 @@ def test_there_is_nothing_where_there_is_no_store(home: Path) -> None:
     assert list(read.attempts().columns) == list(read.ATTEMPT_COLUMNS)
     assert read.load_attempts() == []
     assert latest_verdicts() == []
-    with pytest.raises(StoreError, match="no attempt 'x' in the ledger at sqlite:///mlflow.db. The ledger is empty"):
+    with pytest.raises(
+        StoreError,
+        match="no attempt 'x' in the ledger at sqlite:///mlflow.db or among the published results. The ledger is empty",
+    ):
         read.load_attempt("x")
     assert list(home.iterdir()) == []
 
@@ -233,7 +236,7 @@ def test_an_edited_record_is_refused(ledger: dict[str, Attempt], home: Path) -> 
     ("text", "message"),
     [
         ('{"id": "x"', "not readable JSON"),
-        ('{"version": 999}', "newer version of repro-tracker"),
+        ('{"version": 999}', "written by a newer version"),
         ("[]", "must be an object"),
     ],
 )

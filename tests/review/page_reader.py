@@ -37,5 +37,13 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
     @property
+    def own_scripts_only(self) -> bool:
+        """Whether the page runs our two scripts and nothing else."""
+        found = [script.get("src") or "" for script in self.all("script")]
+        return [name.rpartition("static/")[2] for name in found] == ["table.js", "copy.js"] and not any(
+            ":" in x for x in found
+        )
+
+    @property
     def words(self) -> str:
         return " ".join(self.text.split())

@@ -321,11 +321,14 @@ def made_trials(attempt_id: str) -> list[TrialRecord]:
 
 def made_book() -> Book:
     claims = (EXPONENT, RATIOS, FACTOR, ORDERING, BLOCKED, NOT_RUN, STALE, HOSTILE_CLAIM)
+    attempts = made_attempts()
     return Book(
         claims={claim.id: claim for claim in claims},
         papers={paper.id: paper for paper in PAPERS},
         studies={study.id: study for study in STUDIES},
-        attempts=made_attempts(),
+        attempts=attempts,
         trials=made_trials,
-        current_seals={"clinic/bayes@exact@full-1": "0" * 64},
+        stale={
+            attempt.id: ("The margin was ± 1×10⁻⁶, now ± 1×10⁻⁹.",) for attempt in attempts if attempt.claim == STALE.id
+        },
     )

@@ -17,21 +17,17 @@ def book_of(book: Book, *attempts: q.Attempt, **changes: object) -> Book:
     return replace(book, claims={EXPONENT.id: EXPONENT}, attempts=attempts, **changes)
 
 
-def test_a_seal_that_would_differ_now_makes_an_attempt_stale(book: Book) -> None:
+def test_what_has_changed_since_makes_an_attempt_stale(book: Book) -> None:
     made = attempt(EXPONENT, "retrain", "gpu", MATCH)
-    name = "widgets/exponent@retrain@gpu-1"
-    assert q.validity(book_of(book, made, current_seals={name: made.sealed.digest}), made) == "current"
-    assert q.validity(book_of(book, made, current_seals={name: "0" * 64}), made) == "stale"
-    assert (
-        q.validity(book_of(book, made, current_seals={"widgets/exponent@retrain@cpu-1": "0" * 64}), made) == "current"
-    )
-    assert q.validity(book_of(book, made, current_seals={}), made) == "current"
+    other = attempt(EXPONENT, "retrain", "cpu", MATCH)
+    assert q.validity(book_of(book, made, stale={}), made) == "current"
+    assert q.validity(book_of(book, made, stale={made.id: ("The margin was ± 0.1, now ± 0.12.",)}), made) == "stale"
+    assert q.validity(book_of(book, made, stale={other.id: ("The seeds were 0, now 1.",)}), made) == "current"
 
 
 def test_a_stored_validity_is_not_softened_to_stale(book: Book) -> None:
     made = attempt(EXPONENT, "retrain", "gpu", MATCH, validity="tampered")
-    changed = book_of(book, made, current_seals={"widgets/exponent@retrain@gpu-1": "0" * 64})
-    assert q.validity(changed, made) == "tampered"
+    assert q.validity(book_of(book, made, stale={made.id: ("x",)}), made) == "tampered"
 
 
 @pytest.mark.parametrize(

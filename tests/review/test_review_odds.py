@@ -41,8 +41,8 @@ def test_what_is_no_probability_is_refused_in_a_paragraph(text: str) -> None:
 
 def test_evidence_is_every_attempt_with_why_it_is_set_aside() -> None:
     book = trust_book()
-    stale = {f"{a.claim}@{a.protocol}@{a.scale}-{a.counter}": "0" * 64 for a in (REFIT,)}
-    items = {item.attempt: item for item in odds.evidence(replace(book, current_seals=stale), SLOPE)}
+    stale = {REFIT.id: ("The margin has changed.",)}
+    items = {item.attempt: item for item in odds.evidence(replace(book, stale=stale), SLOPE)}
     assert set(items) == {a.id for a in (FIRST, AGAIN, REFIT, ELSEWHERE, UNDECIDED)}
     assert items[REFIT.id].set_aside == "stale"
     assert items[FIRST.id].set_aside == ""

@@ -157,6 +157,5 @@ def trust_book() -> Book:
         studies={study.id: study for study in (*STUDIES, refit)},
         attempts=attempts,
         trials=lambda _: [],
-        current_seals={},
         calibrations={c.seal: c for c in rates},
     )

@@ -31,9 +31,9 @@ def test_every_estimator_that_names_a_simulator_has_it() -> None:
 
 
 def test_a_seal_does_not_cover_the_simulator() -> None:
-    from repro.catalog.recipe import _sources
+    from repro.catalog.recipe import sources_of
 
-    assert not any("simulators" in module for module in _sources("repro.stats.summary"))
+    assert not any("simulators" in module for module in sources_of("repro.stats.summary"))
 
 
 def test_means_have_the_true_mean_and_the_recorded_spread() -> None:

@@ -1,11 +1,26 @@
 """A small claims directory as text: a noisy claim, an exact claim, and recipes that take no time."""
 
 import signal
+import sys
 
 
 def with_interrupts() -> None:
     """Let a child process hear Ctrl-C (a `preexec_fn`): a shell that starts the tests in the background switches it off."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def forget_recipes() -> None:
+    """Drop what this process remembers of recipes and configs: the next test writes others under the same names."""
+    from repro.catalog import load, recipe
+
+    for name in [name for name in sys.modules if name == "recipes" or name.startswith("recipes.")]:
+        del sys.modules[name]
+    sys.path[:] = [entry for entry in sys.path if not entry.endswith("/claims")]
+    sys.path_importer_cache.clear()
+    load._files.cache_clear()
+    load._load_file.cache_clear()
+    recipe.source_digest.cache_clear()
+    recipe._parsed.cache_clear()
 
 
 CLAIM = """
