@@ -151,9 +151,9 @@ def citation(claim: str, format: str = "bibtex") -> str:
     Raises:
         ReproError: if nothing about the claim may be cited (says what is missing), or there is no such claim or format.
     """
-    from repro.cite.citation import cite_claim
-    from repro.cite.formats import FORMATS
-    from repro.cite.known import known_of, with_evidence
+    from repro.cite.citation.facts import cite_claim
+    from repro.cite.citation.formats import FORMATS
+    from repro.cite.citation.known import known_of, with_evidence
     from repro.launch.staleness import stale_attempts
     from repro.ledger.read import load_known
     from repro.review.addresses import claim_address

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from repro.cite.bundle import read_bundle
-from repro.cite.publish import place_of
-from repro.cite.results_index import index_text, pages, read_results
-from repro.cite.results_table import Row
+from repro.cite.evidence.bundle import read_bundle
+from repro.cite.results.index import index_text, pages, read_results
+from repro.cite.results.publish import place_of
+from repro.cite.results.table import Row
 from repro.ledger.published import load_published_attempt, load_published_trials, published_problems, published_results
 from repro.schema.annotation import broken_at
 

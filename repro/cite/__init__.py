@@ -1,5 +1,5 @@
 """Floor 3: evidence that a stranger can check, and citations of it.
 
-`bundle` (the container), `evidence` (what is in it), `verify` (what holds of it), `attest` (signatures), `citable` (what may be cited), `citation`
-and `formats` (how it is cited), `badge`, `publish`, `importing`, `lint`.
+`evidence` (what travels), `verification` (what holds of it), `signing` (who vouches for it), `citation` (what may be cited, and how),
+`linting` (what has become of what was cited), `results` (published results, their tables and badges), `importing` (others' evidence).
 """

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from repro.cite.bundle import Bundle, EvidenceError, read_bundle
-from repro.cite.dossier import Dossier, counting, read_dossier
-from repro.cite.findings import Report
-from repro.cite.origin import check_origin
-from repro.cite.plain_markdown import plain
-from repro.cite.verify import verify
+from repro.cite.evidence.bundle import Bundle, EvidenceError, read_bundle
+from repro.cite.evidence.dossier import Dossier, counting, read_dossier
+from repro.cite.evidence.plain_markdown import plain
+from repro.cite.verification.findings import Report
+from repro.cite.verification.origin import check_origin
+from repro.cite.verification.verify import verify
 from repro.judge.reading import printed_text, rule_text
 from repro.schema.canonical import canonical_json
 from repro.schema.claim import Claim, Paper
@@ -238,7 +238,7 @@ def _origin(
     vouched = check_origin(bundle, digest, public_key, envelope).vouched
     signed_by = None
     if "key" in vouched and envelope is not None:
-        from repro.cite.attest import check
+        from repro.cite.signing.attest import check
 
         signed_by = check(envelope, bundle, public_key).who
     by = "key" if "key" in vouched else "digest" if "digest" in vouched else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from repro.cite.badge import Badge
+    from repro.cite.results.badge import Badge
 
 
 def _complete(incomplete: str) -> list[str]:
@@ -38,7 +38,7 @@ def badge(
     """
     import json
 
-    from repro.cite.badge import endpoint, svg
+    from repro.cite.results.badge import endpoint, svg
     from repro.schema.files import write_atomically
 
     drawn = _badge(name)

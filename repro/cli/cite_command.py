@@ -9,7 +9,7 @@ from repro.cli.complete import complete_attempts, complete_claims
 from repro.schema.claim import SCALES
 
 if TYPE_CHECKING:
-    from repro.cite.citation import Citation
+    from repro.cite.citation.facts import Citation
 
 FORMAT_NAMES = ("bibtex", "cff", "csl", "ris", "markdown", "sentence")
 
@@ -65,7 +65,7 @@ def cite(
       repro cite chinchilla/tokens_14x_gpt3 --format sentence
       repro cite gpt3/training_flops --address https://example.org/evidence.zip
     """
-    from repro.cite.formats import FORMATS, all_formats
+    from repro.cite.citation.formats import FORMATS, all_formats
     from repro.schema.errors import ConfigError, nearest
 
     if format_name not in FORMATS:
@@ -89,9 +89,9 @@ def _made(
     claim: str, attempt: str | None, protocol: str | None, scale: str | None, address: str | None, by: str
 ) -> "Citation":
     from repro.catalog.index import load_index
-    from repro.cite.citable import checked_address
-    from repro.cite.citation import cite_claim
-    from repro.cite.known import known_of, with_evidence
+    from repro.cite.citation.citable import checked_address
+    from repro.cite.citation.facts import cite_claim
+    from repro.cite.citation.known import known_of, with_evidence
     from repro.launch.staleness import stale_attempts
     from repro.ledger.read import load_known
     from repro.review.addresses import claim_address

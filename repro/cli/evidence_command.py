@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from repro.cite.plain_markdown import one_line
+from repro.cite.evidence.plain_markdown import one_line
 from repro.cli.complete import complete_attempts
 
 
@@ -41,7 +41,7 @@ def evidence(
     """
     from rich.console import Console
 
-    from repro.cite.evidence import evidence_of, homes_named, read_dossier
+    from repro.cite.evidence.content import evidence_of, homes_named, read_dossier
     from repro.cli.json_output import print_json
     from repro.judge.reading import reading
 

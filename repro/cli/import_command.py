@@ -43,8 +43,8 @@ def import_bundle(
     """
     from rich.console import Console
 
-    from repro.cite.envelope import envelope_place, read_envelope
     from repro.cite.importing import import_bundle as take_in
+    from repro.cite.signing.envelope import envelope_place, read_envelope
     from repro.review.figures import interval_figure
 
     beside = envelope_place(bundle)

@@ -22,7 +22,7 @@ def keygen(
       repro keygen ada
       REPRO_KEY_PASSWORD=... repro keygen keys/lab    without a prompt
     """
-    from repro.cite.keys import make_key_pair, new_pair
+    from repro.cite.signing.keys import make_key_pair, new_pair
 
     bare = name.with_name(name.name.removesuffix(".key"))
     new_pair(bare)  # refuse before asking for a passphrase

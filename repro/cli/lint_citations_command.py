@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from repro.cite.cited import Cited
-    from repro.cite.lint import KnownResult, Problem
+    from repro.cite.linting.cited import Cited
+    from repro.cite.linting.lint import KnownResult, Problem
     from repro.ledger.read import Known
     from repro.schema.annotation import Annotation
     from repro.schema.verdict import Validity
@@ -31,8 +31,8 @@ def lint_citations(
       repro lint-citations paper.tex references.bib
       repro lint-citations docs/*.md --json
     """
-    from repro.cite.cited import find
-    from repro.cite.lint import lint
+    from repro.cite.linting.cited import find
+    from repro.cite.linting.lint import lint
     from repro.ledger.published import published_problems
 
     found = find(files)
@@ -53,8 +53,8 @@ def known_results(cited: Iterable["Cited"]) -> dict[str, "KnownResult"]:
     from rich.console import Console
     from rich.progress import track
 
-    from repro.cite.citation import citation_key
-    from repro.cite.lint import KnownResult, resolve
+    from repro.cite.citation.facts import citation_key
+    from repro.cite.linting.lint import KnownResult, resolve
     from repro.ledger.read import load_known
 
     known = {each.attempt.id: each for each in load_known()}
@@ -111,8 +111,8 @@ def _why(validity: "Validity", entries: Sequence["Annotation"], reasons: Sequenc
 
 def _with_evidence(result: "KnownResult", known: "Known") -> "KnownResult":
     """Return a result with the digest of its evidence: of the published files as they lie, else as it would be made now."""
-    from repro.cite.bundle import read_bundle
-    from repro.cite.evidence import evidence_of
+    from repro.cite.evidence.bundle import read_bundle
+    from repro.cite.evidence.content import evidence_of
     from repro.ledger.published import directory_of
     from repro.schema.errors import ReproError
 

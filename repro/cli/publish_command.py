@@ -10,7 +10,7 @@ from repro.cli.complete import complete_attempts
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from repro.cite.publish import Published
+    from repro.cite.results.publish import Published
 
 _NONE = " There is none yet: launch one with `repro run`."
 
@@ -39,9 +39,9 @@ def publish(
       repro publish '*@full-*'
       repro publish                    # index and tables again, after a directory came or went
     """
-    from repro.cite.plain_markdown import one_line
-    from repro.cite.publish import results_root
-    from repro.cite.results_index import rewrite
+    from repro.cite.evidence.plain_markdown import one_line
+    from repro.cite.results.index import rewrite
+    from repro.cite.results.publish import results_root
 
     root = results_root()
     done, refused = _publish(attempts or [], root, quiet=as_json)
@@ -81,7 +81,7 @@ def _publish(patterns: list[str], root: "Path", quiet: bool) -> tuple[list[dict[
     """Publish every attempt that the patterns name; one that is refused does not keep the others back."""
     if not patterns:
         return [], {}
-    from repro.cite.publish import add_entries, already_published
+    from repro.cite.results.publish import add_entries, already_published
     from repro.ledger.annotations import annotations_of
     from repro.schema.errors import ReproError
 
@@ -112,11 +112,11 @@ def _put(name: str, root: "Path") -> "tuple[Published, list[str]]":
     Raises:
         ReproError: if it may not be published, or does not hold.
     """
-    from repro.cite.bundle import EvidenceError
-    from repro.cite.evidence import evidence_of, homes_named
-    from repro.cite.publish import publish as put
-    from repro.cite.publish import refusal
-    from repro.cite.verify import verify
+    from repro.cite.evidence.bundle import EvidenceError
+    from repro.cite.evidence.content import evidence_of, homes_named
+    from repro.cite.results.publish import publish as put
+    from repro.cite.results.publish import refusal
+    from repro.cite.verification.verify import verify
     from repro.ledger.annotations import annotations_of
     from repro.ledger.read import load_attempt
 

@@ -30,9 +30,9 @@ def sign(
       repro sign evidence.zip --key ada.key --as "Ada Lovelace"
       repro verify evidence.zip --key ada.pub
     """
-    from repro.cite.attest import sign as sign_bundle
-    from repro.cite.bundle import read_bundle
-    from repro.cite.envelope import envelope_place, read_envelope, write_envelope
+    from repro.cite.evidence.bundle import read_bundle
+    from repro.cite.signing.attest import sign as sign_bundle
+    from repro.cite.signing.envelope import envelope_place, read_envelope, write_envelope
 
     place = out or envelope_place(bundle)
     existing = read_envelope(place) if place.exists() else None
@@ -50,7 +50,7 @@ def sign(
 
 def _passphrase(key: Path) -> str | None:
     """Return the passphrase of a key file; None where it needs none, or nobody can be asked."""
-    from repro.cite.keys import is_encrypted, read_key_file
+    from repro.cite.signing.keys import is_encrypted, read_key_file
 
     if not is_encrypted(read_key_file(key)):
         return None

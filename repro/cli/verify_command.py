@@ -9,7 +9,7 @@ import typer
 from repro.schema.errors import ReproError
 
 if TYPE_CHECKING:
-    from repro.cite.findings import Report
+    from repro.cite.verification.findings import Report
 
 
 def verify(
@@ -45,7 +45,7 @@ def verify(
 
     Exit codes: 0 everything that can be checked holds; 1 something does not; 2 it cannot be read, or not be checked here.
     """
-    from repro.cite.verify_many import bundles_in, is_collection, verify_place
+    from repro.cite.verification.verify_many import bundles_in, is_collection, verify_place
 
     places = bundles_in(bundles)
     if len(places) != 1 and (digest or signature):
@@ -73,7 +73,7 @@ def _many(
     from rich.console import Console
     from rich.progress import Progress
 
-    from repro.cite.verify_many import against_index, verify_many, verify_place
+    from repro.cite.verification.verify_many import against_index, verify_many, verify_place
     from repro.cli.verify_view import line, summary
 
     out, started = Console(highlight=False, quiet=quiet), time.monotonic()

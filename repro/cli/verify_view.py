@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from repro.cite.findings import GROUPS, WORD, Finding, Report
+from repro.cite.verification.findings import GROUPS, WORD, Finding, Report
 
 SIGNS = {"holds": ("✓", "green"), "fails": ("✗", "bold red"), "unknown": ("?", "yellow"), "stated": ("·", "dim")}
 WORDS = {"holds": "holds", "fails": "does not hold", "unknown": "not checked", "stated": "stated"}

@@ -1,6 +1,6 @@
 """Badges of claims and papers as the book has them."""
 
-from repro.cite.badge import Badge, claim_badge, paper_badge
+from repro.cite.results.badge import Badge, claim_badge, paper_badge
 from repro.review.book import STATES, Book, attempts_of, standings, stands, state_of, validity
 from repro.schema.claim import Claim
 from repro.schema.verdict import Attempt

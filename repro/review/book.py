@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from repro.cite.bundle import Bundle, EvidenceError
+from repro.cite.evidence.bundle import Bundle, EvidenceError
 from repro.judge.validity import validity_today
 from repro.schema.annotation import Annotation, SourceCheck
 from repro.schema.calibration import Calibration

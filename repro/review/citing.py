@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from repro.cite.citable import Chosen, Evidence, Known, NotCitable, choose, contrary, published_address
+from repro.cite.citation.citable import Chosen, Evidence, Known, NotCitable, choose, contrary, published_address
 from repro.review.addresses import claim_address
 from repro.review.book import Book, attempts_of, decided_first, paper_of, validity
 from repro.schema.claim import Claim
@@ -50,8 +50,8 @@ class Citing:
         """The citation in every format, the most wanted first; none while something is missing."""
         if self.missing:
             return ()
-        from repro.cite.citation import cite_chosen
-        from repro.cite.formats import FORMATS
+        from repro.cite.citation.facts import cite_chosen
+        from repro.cite.citation.formats import FORMATS
 
         made = cite_chosen(self.known, Chosen(self.attempt, contrary(self.known, self.attempt)))
         return tuple(Form(name, *LABELS[name], FORMATS[name](made)) for name in LABELS if name in FORMATS)

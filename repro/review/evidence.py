@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass
 
-from repro.cite.bundle import Bundle, EvidenceError
+from repro.cite.evidence.bundle import Bundle, EvidenceError
 from repro.review.book import Book
 from repro.review.words import day, straight
 from repro.schema.errors import ReproError
@@ -104,7 +104,7 @@ def _signature(book: Book, attempt_id: str, bundle: "Bundle | None") -> tuple[st
                 "",
                 "A signature lies beside it, and cannot be checked: there is nothing left that it is a signature of.",
             )
-        from repro.cite.attest import check
+        from repro.cite.signing.attest import check
 
         signed = check(said, bundle)
     except ImportError:

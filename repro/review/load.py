@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from repro.cite.bundle import Bundle, EvidenceError, read_bundle
+from repro.cite.evidence.bundle import Bundle, EvidenceError, read_bundle
 from repro.review.book import Book
 from repro.schema.annotation import Annotation, SourceCheck
 from repro.schema.calibration import Calibration

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from repro.cite.bundle import EvidenceError
+from repro.cite.evidence.bundle import EvidenceError
 from repro.review.book import Book
 from repro.review.load import open_book
 from repro.review.pages import error_page

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from repro.cite.badge import Badge, endpoint, svg
-from repro.cite.bundle import EvidenceError
+from repro.cite.evidence.bundle import EvidenceError
+from repro.cite.results.badge import Badge, endpoint, svg
 from repro.review.addresses import attempt_address, badge_address, claim_address, forest_address
 from repro.review.badges import claim_badge_of, paper_badge_of
 from repro.review.book import Book, by_paper

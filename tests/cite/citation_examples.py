@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from repro.cite.citable import Evidence, Known
-from repro.cite.citation import Citation, cite
+from repro.cite.citation.citable import Evidence, Known
+from repro.cite.citation.facts import Citation, cite
 from repro.schema.annotation import Annotation, continued
 from repro.schema.claim import (
     Claim,

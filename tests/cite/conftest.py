@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.cite.bundle import Bundle
+from repro.cite.evidence.bundle import Bundle
 from tests_support import CLAIM, DETERMINISTIC_CLAIM, RECIPE, STUDY, SUM, forget_recipes
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -106,7 +106,7 @@ def toy_ids(toy_home: Path) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def toy_bundle(toy_home: Path, toy_ids: dict[str, str]) -> Bundle:
     """The evidence of toy/mean@replicate@cpu."""
-    from repro.cite.evidence import evidence_of
+    from repro.cite.evidence.content import evidence_of
 
     with in_home(toy_home):
         return evidence_of(toy_ids["toy/mean"])
@@ -115,7 +115,7 @@ def toy_bundle(toy_home: Path, toy_ids: dict[str, str]) -> Bundle:
 @pytest.fixture(scope="session")
 def exact_bundle(toy_home: Path, toy_ids: dict[str, str]) -> Bundle:
     """The evidence of toy/exact@recompute@full."""
-    from repro.cite.evidence import evidence_of
+    from repro.cite.evidence.content import evidence_of
 
     with in_home(toy_home):
         return evidence_of(toy_ids["toy/exact"])

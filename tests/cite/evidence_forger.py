@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from repro.catalog.estimators import estimator_digest
-from repro.cite.bundle import Bundle
-from repro.cite.dossier import Dossier
-from repro.cite.evidence import checksums, evidence_files
-from repro.cite.rejudge import installed_estimator, rejudge
+from repro.cite.evidence.bundle import Bundle
+from repro.cite.evidence.content import checksums, evidence_files
+from repro.cite.evidence.dossier import Dossier
+from repro.cite.verification.rejudge import installed_estimator, rejudge
 from repro.schema.canonical import canonical_json, digest_of
 from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Sealed

@@ -16,9 +16,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from repro.cite.attest import check, sign, verdict_of
-from repro.cite.bundle import Bundle, EvidenceError
-from repro.cite.envelope import (
+from repro.cite.evidence.bundle import Bundle, EvidenceError
+from repro.cite.signing.attest import check, sign, verdict_of
+from repro.cite.signing.envelope import (
     MAX_ENVELOPE_BYTES,
     MAX_SIGNATURES,
     PAYLOAD_TYPE,
@@ -26,7 +26,7 @@ from repro.cite.envelope import (
     envelope_place,
     read_envelope,
 )
-from repro.cite.keys import SignatureError, key_id, load_private_key, load_public_key, make_key_pair
+from repro.cite.signing.keys import SignatureError, key_id, load_private_key, load_public_key, make_key_pair
 from repro.schema.canonical import canonical_json
 from repro.schema.errors import ReproError
 
@@ -533,6 +533,6 @@ def test_a_directory_of_results_is_signed_beside_itself(toy_bundle: Bundle, repr
 
 
 def _bundle(place: Path) -> Bundle:
-    from repro.cite.bundle import read_bundle
+    from repro.cite.evidence.bundle import read_bundle
 
     return read_bundle(place)

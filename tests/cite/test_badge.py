@@ -9,7 +9,19 @@ from xml.etree import ElementTree
 
 import pytest
 
-from repro.cite.badge import AMBER, GREEN, GREY, LABEL, RED, Badge, claim_badge, endpoint, paper_badge, svg, text_width
+from repro.cite.results.badge import (
+    AMBER,
+    GREEN,
+    GREY,
+    LABEL,
+    RED,
+    Badge,
+    claim_badge,
+    endpoint,
+    paper_badge,
+    svg,
+    text_width,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -19,8 +19,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from repro.cite import bundle as container
-from repro.cite.bundle import MAX_FILES, Bundle, EvidenceError, pack, read_bundle
+from repro.cite.evidence import bundle as container
+from repro.cite.evidence.bundle import MAX_FILES, Bundle, EvidenceError, pack, read_bundle
 
 FILES = {
     "attempt.json": b'{"id":"toy"}\n',
@@ -482,7 +482,7 @@ def test_a_directory_of_headers_alone_takes_no_memory() -> None:
 def test_a_large_bundle_takes_a_few_times_its_size() -> None:
     program = (
         "import resource, sys; from pathlib import Path\n"
-        "from repro.cite.bundle import pack, read_bundle\n"
+        "from repro.cite.evidence.bundle import pack, read_bundle\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "Path('big.zip').write_bytes(pack({f'f{i}': bytes(2**20) for i in range(60)}))\n"
         "read = read_bundle(Path('big.zip')); assert read.canonical; read.digest\n"

@@ -5,7 +5,15 @@ from dataclasses import replace
 import pytest
 from citation_examples import DIGEST, SITE, chain, make_attempt, make_claim, make_known
 
-from repro.cite.citable import Evidence, NotCitable, checked_address, choose, contrary, missing, published_address
+from repro.cite.citation.citable import (
+    Evidence,
+    NotCitable,
+    checked_address,
+    choose,
+    contrary,
+    missing,
+    published_address,
+)
 from repro.schema.annotation import Annotation
 from repro.schema.claim import Blocked, Protocol
 from repro.schema.errors import ReproError

@@ -6,12 +6,12 @@ import pytest
 from citation_examples import DIGEST, PAPER, chain, cited, hostile, make_attempt, make_claim, make_known, make_part
 
 from repro.catalog.load import load_papers
-from repro.cite.authors import Name, parse_name, short_authors
-from repro.cite.citable import Chosen, NotCitable
-from repro.cite.citation import SHOWN_CONTRARY, citation_key, cite_chosen, cite_claim
-from repro.cite.formats import FORMATS, wording
-from repro.cite.plain import one_line
-from repro.cite.works import Work, paper_key, web_address, work_of
+from repro.cite.citation.authors import Name, parse_name, short_authors
+from repro.cite.citation.citable import Chosen, NotCitable
+from repro.cite.citation.facts import SHOWN_CONTRARY, citation_key, cite_chosen, cite_claim
+from repro.cite.citation.formats import FORMATS, wording
+from repro.cite.citation.plain import one_line
+from repro.cite.citation.works import Work, paper_key, web_address, work_of
 from repro.schema.annotation import Annotation, SourceCheck
 from repro.schema.claim import Paper, Part, Rule, Target
 

@@ -9,10 +9,10 @@ import pytest
 import rispy
 from pybtex.database import parse_string
 
-from repro.cite.evidence import evidence_of
-from repro.cite.formats import FORMATS
-from repro.cite.publish import publish
-from repro.cite.results_index import rewrite
+from repro.cite.citation.formats import FORMATS
+from repro.cite.evidence.content import evidence_of
+from repro.cite.results.index import rewrite
+from repro.cite.results.publish import publish
 from repro.ledger.read import load_attempts
 from repro.schema.annotation import Annotation, continued
 

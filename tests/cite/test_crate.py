@@ -17,8 +17,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from rocrate.rocrate import ROCrate
 
-from repro.cite.bundle import Bundle
-from repro.cite.evidence import evidence_files, read_dossier
+from repro.cite.evidence.bundle import Bundle
+from repro.cite.evidence.content import evidence_files, read_dossier
 from repro.schema.dataset import DataSet
 
 Entity = dict[str, Any]

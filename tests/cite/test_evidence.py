@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from repro.cite import plain_markdown
-from repro.cite.bundle import Bundle, EvidenceError, read_bundle
-from repro.cite.evidence import evidence_files, evidence_of, gather, homes_named, make_evidence, read_dossier
-from repro.cite.front_page import front_page
+from repro.cite.evidence import plain_markdown
+from repro.cite.evidence.bundle import Bundle, EvidenceError, read_bundle
+from repro.cite.evidence.content import evidence_files, evidence_of, gather, homes_named, make_evidence, read_dossier
+from repro.cite.evidence.front_page import front_page
 from repro.ledger.content import attempt_files
 from repro.ledger.read import load_attempt, load_attempts
 from repro.ledger.write import record_attempts
@@ -103,7 +103,7 @@ def test_gathered_twice_it_is_the_same(in_toy_home: Path, toy_ids: dict[str, str
 def test_another_process_makes_the_same(
     in_toy_home: Path, toy_ids: dict[str, str], toy_bundle: Bundle, seed: str
 ) -> None:
-    program = f"from repro.cite.evidence import evidence_of; print(evidence_of({toy_ids['toy/mean']!r}).digest)"
+    program = f"from repro.cite.evidence.content import evidence_of; print(evidence_of({toy_ids['toy/mean']!r}).digest)"
     environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT), "TZ": "Asia/Tokyo", "LC_ALL": "C"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.stdout.strip() == toy_bundle.digest, done.stderr
@@ -175,8 +175,8 @@ def test_judging_keeps_for_an_old_attempt_what_an_upgrade_would_take_away(
 def test_a_published_directory_gives_what_the_ledger_gave(
     toy_bundle: Bundle, toy_ids: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from repro.cite.publish import publish
-    from repro.cite.results_index import rewrite
+    from repro.cite.results.index import rewrite
+    from repro.cite.results.publish import publish
 
     name = toy_ids["toy/mean"]
     root = tmp_path / "results"

@@ -21,13 +21,13 @@ from pybtex.database import BibliographyData, parse_string
 from pylatexenc.latex2text import LatexNodes2Text
 
 from repro.catalog.load import load_claims, load_papers
-from repro.cite.authors import parse_names
-from repro.cite.citable import Evidence, missing
-from repro.cite.citation import Citation
-from repro.cite.formats import FORMATS, all_formats, wording
-from repro.cite.formats.bibtex import latex
-from repro.cite.plain import one_line
-from repro.cite.works import paper_key
+from repro.cite.citation.authors import parse_names
+from repro.cite.citation.citable import Evidence, missing
+from repro.cite.citation.facts import Citation
+from repro.cite.citation.formats import FORMATS, all_formats, wording
+from repro.cite.citation.formats.bibtex import latex
+from repro.cite.citation.plain import one_line
+from repro.cite.citation.works import paper_key
 
 EXAMPLES = {
     "match at reduced scale": cited(),

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from repro.cite.bundle import Bundle, EvidenceError
-from repro.cite.evidence import evidence_of, make_evidence, read_dossier
+from repro.cite.evidence.bundle import Bundle, EvidenceError
+from repro.cite.evidence.content import evidence_of, make_evidence, read_dossier
 from repro.cite.importing import Imported, departures, import_bundle, theirs
 from repro.ledger import names
 from repro.ledger.fast import known_names, latest_verdicts
@@ -351,9 +351,9 @@ def test_departures_name_everything_that_decides(toy_bundle: Bundle) -> None:
 
 
 def test_a_signature_by_a_known_key_proves_who(ours: Path, bundle_file: Path, tmp_path: Path) -> None:
-    from repro.cite.attest import sign
-    from repro.cite.bundle import read_bundle
-    from repro.cite.keys import make_key_pair
+    from repro.cite.evidence.bundle import read_bundle
+    from repro.cite.signing.attest import sign
+    from repro.cite.signing.keys import make_key_pair
 
     private, public, _ = make_key_pair(tmp_path / "ada", None)
     _, stranger, _ = make_key_pair(tmp_path / "eve", None)

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from repro.cite.bundle import Bundle, read_bundle
-from repro.cite.citation import Citation, citation_key, cite, one_line
-from repro.cite.cited import MAX_TEXT_BYTES, Cited, citations_in, find
-from repro.cite.evidence import read_dossier
-from repro.cite.formats import FORMATS
-from repro.cite.lint import KnownResult, lint
+from repro.cite.citation.facts import Citation, citation_key, cite, one_line
+from repro.cite.citation.formats import FORMATS
+from repro.cite.evidence.bundle import Bundle, read_bundle
+from repro.cite.evidence.content import read_dossier
+from repro.cite.linting.cited import MAX_TEXT_BYTES, Cited, citations_in, find
+from repro.cite.linting.lint import KnownResult, lint
 from repro.schema.errors import ReproError
 
 A = "toy/mean@replicate@cpu-1a2b3c4d-1"

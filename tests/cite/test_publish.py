@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from repro.cite.bundle import Bundle, EvidenceError, read_bundle
-from repro.cite.evidence import make_evidence, read_dossier
-from repro.cite.publish import annotations_file, place_of, publish, refusal
-from repro.cite.results_index import index_text, pages, read_results, rewrite
+from repro.cite.evidence.bundle import Bundle, EvidenceError, read_bundle
+from repro.cite.evidence.content import make_evidence, read_dossier
+from repro.cite.results.index import index_text, pages, read_results, rewrite
+from repro.cite.results.publish import annotations_file, place_of, publish, refusal
 from repro.ledger.chain import Chain, read_chain
 from repro.ledger.published import load_published, load_published_trials, published_problems, published_results
 from repro.schema.annotation import Annotation, continued
@@ -258,8 +258,8 @@ def test_a_page_without_markers_is_left_alone_and_named(root: Path, toy_bundle: 
 KILLED = """
 import os, sys, time
 from pathlib import Path
-from repro.cite.bundle import read_bundle
-from repro.cite.publish import publish
+from repro.cite.evidence.bundle import read_bundle
+from repro.cite.results.publish import publish
 wait, real = float(sys.argv[3]), os.fsync
 def slow(handle):
     time.sleep(wait)
@@ -335,11 +335,11 @@ def test_the_command_publishes_and_a_fresh_clone_shows_it(
 def test_the_command_refuses_what_does_not_hold_and_publishes_the_rest(
     in_toy_home: Path, root: Path, repro, toy_ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from repro.cite import verify as verifying
+    from repro.cite.verification import verify as verifying
 
     real = verifying.verify
     monkeypatch.setattr(
-        "repro.cite.verify.verify",
+        "repro.cite.verification.verify.verify",
         lambda bundle, **words: (
             real(bundle, **words)
             if attempt_of(bundle).claim == "toy/exact"
@@ -358,7 +358,7 @@ def test_what_is_published_stays_as_it_is_when_a_later_version_would_write_other
 ) -> None:
     assert repro("publish", "toy/mean")[0] == 0
     before = files(root)
-    monkeypatch.setattr("repro.cite.evidence.front_page", lambda dossier: "# Another page\n")
+    monkeypatch.setattr("repro.cite.evidence.content.front_page", lambda dossier: "# Another page\n")
     code, out, _ = repro("publish", "toy/mean")
     assert code == 0
     assert f"{toy_ids['toy/mean']} is there already" in out
@@ -378,7 +378,7 @@ def test_the_command_names_the_nearest_attempt(in_toy_home: Path, root: Path, re
 
 def test_without_a_results_directory_the_variable_is_named(repro, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("repro.schema.places.results_dirs", tuple)
-    monkeypatch.setattr("repro.cite.publish.results_dirs", tuple)
+    monkeypatch.setattr("repro.cite.results.publish.results_dirs", tuple)
     code, _, err = repro("publish")
     assert code == 2
     assert "REPRO_RESULTS" in err

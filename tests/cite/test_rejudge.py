@@ -7,11 +7,11 @@ from pathlib import Path
 import evidence_forger as forger
 import pytest
 
-from repro.cite.agreement import agreement
-from repro.cite.bundle import Bundle
-from repro.cite.dossier import Dossier, read_dossier
-from repro.cite.rejudge import MOST, NotInstalled, NotJudged, arms_at, installed_estimator, rejudge
-from repro.cite.verify import verify
+from repro.cite.evidence.bundle import Bundle
+from repro.cite.evidence.dossier import Dossier, read_dossier
+from repro.cite.verification.agreement import agreement
+from repro.cite.verification.rejudge import MOST, NotInstalled, NotJudged, arms_at, installed_estimator, rejudge
+from repro.cite.verification.verify import verify
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from repro.cite.bundle import Bundle
-from repro.cite.evidence import read_dossier
-from repro.cite.publish import place_of
-from repro.cite.results_table import (
+from repro.cite.evidence.bundle import Bundle
+from repro.cite.evidence.content import read_dossier
+from repro.cite.results.publish import place_of
+from repro.cite.results.table import (
     END,
     START,
     Row,

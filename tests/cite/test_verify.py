@@ -11,11 +11,11 @@ from pathlib import Path
 import evidence_forger as forger
 import pytest
 
-from repro.cite.bundle import Bundle, EvidenceError
-from repro.cite.dossier import Dossier, read_dossier
-from repro.cite.findings import GROUPS, LONGEST, Finding, conclude, plain
-from repro.cite.origin import read_digest
-from repro.cite.verify import verify
+from repro.cite.evidence.bundle import Bundle, EvidenceError
+from repro.cite.evidence.dossier import Dossier, read_dossier
+from repro.cite.verification.findings import GROUPS, LONGEST, Finding, conclude, plain
+from repro.cite.verification.origin import read_digest
+from repro.cite.verification.verify import verify
 from repro.schema.canonical import canonical_json
 
 
@@ -73,8 +73,8 @@ import socket, sys
 def refuse(*a, **k): raise AssertionError("it opened a connection")
 socket.socket.connect = socket.create_connection = refuse
 from pathlib import Path
-from repro.cite.bundle import read_bundle
-from repro.cite.verify import verify
+from repro.cite.evidence.bundle import read_bundle
+from repro.cite.verification.verify import verify
 report = verify(read_bundle(Path({str(file)!r})), digest={toy_bundle.digest!r})
 print(report.exit_code, [m for m in ("torch", "mlflow", "flask", "matplotlib") if m in sys.modules])
 """
@@ -148,7 +148,7 @@ def test_last_digits_may_differ_only_where_arithmetic_does(toy: Dossier, monkeyp
     vouched = verify(bundle, digest=bundle.digest)
     assert vouched.ok, vouched
     assert "digits, not byte for byte" in sentences(vouched, "holds")
-    monkeypatch.setattr("repro.cite.producer._processor", lambda: "another processor")
+    monkeypatch.setattr("repro.cite.verification.producer._processor", lambda: "another processor")
     elsewhere = verify(bundle)
     assert elsewhere.ok, elsewhere
     assert "digits, not byte for byte" in sentences(elsewhere, "holds")
@@ -262,8 +262,8 @@ def test_the_command_refuses_what_it_cannot_read(tmp_path: Path, repro) -> None:
 
 
 def test_the_command_checks_a_signature_that_lies_beside(toy_bundle: Bundle, tmp_path: Path, repro) -> None:
-    from repro.cite.attest import sign
-    from repro.cite.keys import make_key_pair
+    from repro.cite.signing.attest import sign
+    from repro.cite.signing.keys import make_key_pair
 
     for name in ("lab", "other"):
         make_key_pair(tmp_path / name, None)
@@ -311,8 +311,8 @@ def test_a_directory_of_many_is_told_line_by_line(
 
 
 def test_results_are_held_against_their_index(toy_bundle: Bundle, tmp_path: Path, repro) -> None:
-    from repro.cite.publish import publish
-    from repro.cite.results_index import rewrite
+    from repro.cite.results.index import rewrite
+    from repro.cite.results.publish import publish
 
     results = tmp_path / "published"
     results.mkdir()

@@ -12,11 +12,11 @@ from pathlib import Path
 import evidence_forger as forger
 import pytest
 
-from repro.cite.bundle import Bundle
-from repro.cite.dossier import Dossier, read_dossier
-from repro.cite.origin import check_origin
-from repro.cite.verify import verify
-from repro.cite.verify_many import verify_place
+from repro.cite.evidence.bundle import Bundle
+from repro.cite.evidence.dossier import Dossier, read_dossier
+from repro.cite.verification.origin import check_origin
+from repro.cite.verification.verify import verify
+from repro.cite.verification.verify_many import verify_place
 
 ONLY_TOLD = re.compile(
     r"figure\.svg: "
@@ -46,7 +46,7 @@ class Counts:
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A producer's key pair and a forger's, as `NAME.key` and `NAME.pub`."""
-    from repro.cite.keys import make_key_pair
+    from repro.cite.signing.keys import make_key_pair
 
     place = tmp_path_factory.mktemp("keys")
     for name in ("producer", "forger"):
@@ -57,7 +57,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def envelope(toy_bundle: Bundle, keys: tuple[Path, Path]) -> dict:
     """The producer's signature of the toy evidence."""
-    from repro.cite.attest import sign
+    from repro.cite.signing.attest import sign
 
     return sign(toy_bundle, keys[0].with_suffix(".key"), "A. Producer")
 
@@ -244,7 +244,7 @@ CONTRADICTED = {"margin": margin, "target": target}
 def test_a_resealed_forgery_is_found_by_whoever_has_digest_or_key(
     name: str, toy_bundle: Bundle, envelope: dict, keys: tuple[Path, Path]
 ) -> None:
-    from repro.cite.attest import sign
+    from repro.cite.signing.attest import sign
 
     change = (PERFECT | CONTRADICTED)[name]
     forged = forger.bundle_of(change(read_dossier(toy_bundle)))

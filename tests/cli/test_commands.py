@@ -165,7 +165,7 @@ def test_nothing_launched_and_nothing_to_judge(write_claims, repro) -> None:
 def test_a_changed_estimator_cannot_judge_an_old_seal(write_claims, repro, monkeypatch: pytest.MonkeyPatch) -> None:
     write_claims(study=STUDY.replace("replicates: 6", "replicates: 3"))
     repro("run", "toy/mean", "scale=smoke")
-    monkeypatch.setattr("repro.launch.attempt.estimator_digest", lambda spec: "another")
+    monkeypatch.setattr("repro.catalog.estimators.estimator_digest", lambda spec: "another")
     code, _, errors = repro("judge", "toy/mean")
     assert code == 2
     assert "sealed with another version" in errors
@@ -179,7 +179,7 @@ def test_a_changed_estimator_cannot_judge_what_is_collected(
     write_claims(study=STUDY.replace("replicates: 6", "replicates: 3"))
     repro("plan", "toy/mean", "scale=smoke", "--out", "plan.json")
     assert worker.main(["plan.json", "--out", "records"]) == 0
-    monkeypatch.setattr("repro.launch.attempt.estimator_digest", lambda spec: "another")
+    monkeypatch.setattr("repro.catalog.estimators.estimator_digest", lambda spec: "another")
     code, _, errors = repro("collect", "records", "--plan", "plan.json")
     assert code == 2
     assert "sealed with another version" in errors
@@ -277,7 +277,7 @@ def test_a_damaged_pointer_is_named_with_what_to_do(write_claims, repro, content
     pointer.write_text(content)
     code, _, errors = repro("plan", "toy/mean", "scale=cpu")
     assert code == 2
-    assert "Remove it and launch the attempt again" in errors
+    assert "remove it and launch the attempt again" in errors.lower()
 
 
 def test_after_too_few_seeds_the_next_step_is_one_that_will_not_be_refused(write_claims, repro) -> None:

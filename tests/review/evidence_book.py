@@ -21,7 +21,7 @@ from review_book import (
     verdict,
 )
 
-from repro.cite.bundle import Bundle, EvidenceError
+from repro.cite.evidence.bundle import Bundle, EvidenceError
 from repro.review.book import Book
 from repro.schema.annotation import Annotation, AnnotationKind, SourceCheck, continued
 from repro.schema.published import PublishedResult

@@ -28,9 +28,9 @@ from evidence_book import (
 from page_reader import Page
 from review_book import EXPONENT, FACTOR, ORDERING, RATIOS
 
-from repro.cite import attest
-from repro.cite.bundle import Bundle, EvidenceError
-from repro.cite.keys import SignatureError
+from repro.cite.evidence.bundle import Bundle, EvidenceError
+from repro.cite.signing import attest
+from repro.cite.signing.keys import SignatureError
 from repro.review import book as q
 from repro.review import citing
 from repro.review.addresses import attempt_address

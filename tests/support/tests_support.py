@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from pathlib import Path
 
 
 def with_interrupts() -> None:
@@ -15,7 +16,7 @@ def forget_recipes() -> None:
 
     for name in [name for name in sys.modules if name == "recipes" or name.startswith("recipes.")]:
         del sys.modules[name]
-    sys.path[:] = [entry for entry in sys.path if not entry.endswith("/claims")]
+    sys.path[:] = [entry for entry in sys.path if not (Path(entry) / "recipes").is_dir()]
     sys.path_importer_cache.clear()
     load._files.cache_clear()
     load._load_file.cache_clear()

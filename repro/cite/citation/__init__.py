@@ -1,0 +1,1 @@
+"""What may be cited, and how each format says it."""

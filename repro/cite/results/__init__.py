@@ -1,0 +1,1 @@
+"""Published results: the directory, its index, its tables, the badges."""
