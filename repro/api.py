@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-    from repro.schema.verdict import Verdict
+    from repro.review.book import Book
+    from repro.schema.verdict import Attempt, Verdict
 
 
 def claims() -> "pd.DataFrame":
@@ -30,7 +31,6 @@ def claims() -> "pd.DataFrame":
 
     book = open_book()
     _warn(problem for problems in book.problems.values() for problem in problems)
-    evidence = _evidence()
     rows = []
     for claim in book.claims.values():
         attempt = deciding(book, claim)
@@ -56,16 +56,18 @@ def claims() -> "pd.DataFrame":
                     "verdict": state_of(book, claim),
                     "reading": reading(attempt) if attempt else None,
                     "attempt": attempt.id if attempt else None,
-                    "evidence": evidence.get(attempt.id) if attempt else None,
+                    "evidence": _evidence(book, attempt) if attempt else None,
                 }
             )
     return pd.DataFrame(rows)
 
 
-def _evidence() -> Mapping[str, str | None]:
-    from repro.ledger.read import load_known
-
-    return {known.attempt.id: known.evidence for known in load_known()}
+def _evidence(book: "Book", attempt: "Attempt") -> str | None:
+    """Return the digest of what was published of an attempt, or with which it was imported."""
+    if attempt.id in book.published:
+        return book.published[attempt.id].evidence
+    origin = attempt.provenance.get("origin")
+    return str(origin["evidence"]) if isinstance(origin, Mapping) else None
 
 
 def _warn(problems: Iterable[str]) -> None:
@@ -74,12 +76,21 @@ def _warn(problems: Iterable[str]) -> None:
 
 
 def attempts() -> "pd.DataFrame":
-    """Return one row an attempt and part, from the ledger and the published results: verdict, estimate, interval, seal, provenance.
+    """Return one row an attempt and part, by start, from the ledger and the published results together.
 
-    `origin` says where an attempt is known from: `ledger`, `published`, `both`, or `imported` from somebody else; `evidence` is
-    the digest of what was published or imported. An attempt that is published with other content than the one of the same id
-    in the ledger stands beside it, as `<id>~<digest>`. Warns of published attempts that cannot be read. `indicative` says whether the attempt was sealed although its plan could hardly decide; `look` at which of the `looks`
-    that were sealed its verdict came. All three are missing for a blocked claim.
+    Columns, by what they say:
+        which: attempt, claim, part, paper, protocol, kind, scale, seal.
+        verdict of the attempt: execution (`completed`, `failed`, ...; `blocked` for a claim that cannot be tested), outcome,
+            reason, validity (as recorded: what people added counts, what has changed since does not; `repro status --stale`
+            tells that), exploratory, indicative (sealed although its plan could hardly decide), look (at which of the looks
+            that were sealed the verdict came), looks.
+        verdict of the part: part_outcome, part_reason, target, margin, estimate, se, low and high (the ends of the interval
+            that decides), n, deviation, deviation_scale (`log`: margin and deviation are natural logarithms).
+        provenance: started, seconds, compute_ratio (of the paper's compute), commit, dirty, origin (`ledger`, `published`,
+            `both`, or `imported` from somebody else), evidence (digest of what was published or imported).
+
+    What an attempt does not have is missing. One that is published with other content than the one of the same id in the
+    ledger stands beside it, as `<id>~<digest>`. Warns of published attempts that cannot be read.
     """
     import pandas as pd
 

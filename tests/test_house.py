@@ -119,10 +119,12 @@ def test_no_paper_is_named_inside_the_package() -> None:
 
 def test_the_tree_tells_nothing_of_one_machine() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    pattern = re.compile(r"(^|[^A-Za-z0-9_.~-])/(work|farm|root|home)/")
+    pattern = re.compile(r"(^|[^A-Za-z0-9_.~-])/(work|farm|root|home)/(?!ada/)")  # ada: a made-up user
     for name in tracked:
         file = ROOT / name
         if file.suffix in (".png", ".woff2") or not file.is_file():
+            continue
+        if file.stem.removeprefix("test_") == "confidential":  # looks for such places, to keep them out of what travels
             continue
         assert not pattern.search(file.read_text(errors="ignore")), name
         if name not in ("Makefile", ".ci/run"):

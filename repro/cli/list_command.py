@@ -43,7 +43,8 @@ def list_claims(
     marks = _marks(latest)
     for verdict in latest:
         outcome = verdict.outcome or verdict.execution
-        verdicts.setdefault(verdict.claim, {})[f"{verdict.protocol}@{verdict.scale}"] = outcome
+        # Ours come first; theirs answers where we have nothing.
+        verdicts.setdefault(verdict.claim, {}).setdefault(f"{verdict.protocol}@{verdict.scale}", outcome)
         where = ", ".join((verdict.scale, *marks.get(verdict.attempt, ())))
         shown.setdefault(verdict.claim, []).append(f"{outcome} ({where})")
     if as_json:
@@ -79,12 +80,12 @@ def list_claims(
 
 def _marks(verdicts: "Sequence[LatestVerdict]") -> dict[str, tuple[str, ...]]:
     """Return what stands beside each verdict, by its attempt: from tags, indexes and small files, no artifact is read."""
-    from repro.ledger.annotations import annotations
+    from repro.ledger.annotations import readable_annotations
     from repro.ledger.published import name_with_digest, published_results
     from repro.review.load import stale_reasons
     from repro.schema.annotation import broken_at, standing
 
-    stale, added = stale_reasons(), annotations()
+    stale, (added, unreadable) = stale_reasons(), readable_annotations()
     published = {
         name for each in published_results() for name in (each.attempt, name_with_digest(each.attempt, each.evidence))
     }
@@ -95,9 +96,10 @@ def _marks(verdicts: "Sequence[LatestVerdict]") -> dict[str, tuple[str, ...]]:
         told = {
             verdict.validity.replace("_", " "): verdict.validity not in ("", "current", contested),
             contested or "": contested is not None,
+            "annotations unreadable": verdict.attempt in unreadable,
             "stale": verdict.attempt in stale and verdict.validity != "stale" and not verdict.exploratory,
             "exploratory": verdict.exploratory,
-            "theirs": "~" in verdict.attempt and not verdict.published,
+            "theirs": verdict.theirs,
             "published": verdict.published or verdict.attempt in published,
         }
         found[verdict.attempt] = tuple(word for word, holds in told.items() if holds)

@@ -30,7 +30,7 @@ def publish(
 
     Each attempt is verified first, then its evidence is written as a directory of plain files below docs/results (or the first
     directory in REPRO_RESULTS): a match, a mismatch and an inconclusive verdict alike. Nothing that was published is ever
-    overwritten. Then index.json, the table in the README of the results, and the table between <!-- results --> and
+    overwritten. Error rates of the protocol, where `repro calibrate` has measured them, lie beside it. Then index.json, the table in the README of the results, and the table between <!-- results --> and
     <!-- /results --> in the project's README are written anew; without attempts, only that is done.
 
     \b
@@ -81,8 +81,9 @@ def _publish(patterns: list[str], root: "Path", quiet: bool) -> tuple[list[dict[
     """Publish every attempt that the patterns name; one that is refused does not keep the others back."""
     if not patterns:
         return [], {}
-    from repro.cite.results.publish import add_entries, already_published
+    from repro.cite.results.publish import add_entries, already_published, put_calibration
     from repro.ledger.annotations import annotations_of
+    from repro.ledger.read import calibration_of
     from repro.schema.errors import ReproError
 
     done: list[dict[str, Any]] = []
@@ -95,6 +96,7 @@ def _publish(patterns: list[str], root: "Path", quiet: bool) -> tuple[list[dict[
                 there, homes = _put(name, root)
             else:
                 add_entries(there.directory, there.result.attempt, annotations_of(name))
+            put_calibration(there.directory, calibration_of(name))
         except ReproError as error:
             refused[name] = f"{name} is not published: {error}"
             continue

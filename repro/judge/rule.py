@@ -33,16 +33,20 @@ def judge(sealed: Sealed, estimates: Mapping[str, Mapping[str, Estimate]]) -> Ve
     parts = _judge_arm(sealed, estimates.get("main", {}))
     controls = {
         name: judge_control(control.expect, _judge_arm(sealed, estimates.get(name, {})), parts, sealed)
-        for name, control in sealed.controls.items()
+        for name, control in sorted(sealed.controls.items())
     }
     outcome, reason, detail = _conclude(sealed, parts, controls)
     flags = [flag for part in parts.values() for flag in part.flags] + ([] if sealed.controls else ["no_control"])
-    return Verdict(outcome, reason, detail, parts, controls, tuple(dict.fromkeys(flags)))
+    shown = {name: parts[name] for name in sealed.parts}
+    return Verdict(outcome, reason, detail, shown, controls, tuple(dict.fromkeys(flags)))
 
 
 def _judge_arm(sealed: Sealed, estimates: Mapping[str, Estimate]) -> dict[str, PartVerdict]:
+    """Return the parts by name in order: what is said first must not hang on the order a seal was written or read in."""
     absent = {name: Estimate(None, note=f"The estimator gave no part '{name}'.") for name in sealed.parts}
-    return {name: judge_part(part, estimates.get(name, absent[name]), sealed) for name, part in sealed.parts.items()}
+    return {
+        name: judge_part(part, estimates.get(name, absent[name]), sealed) for name, part in sorted(sealed.parts.items())
+    }
 
 
 def _conclude(

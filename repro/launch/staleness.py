@@ -36,10 +36,14 @@ def find_stale(attempts: Iterable[Attempt]) -> dict[str, Stale]:
 
     Every attempt is sealed anew from the claim, study, data and sources of today, with its own number of seeds and standing:
     these were chosen for it, and are no change of the claim. An exploratory attempt is never stale: things were changed
-    for it by hand.
+    for it by hand. Nor is somebody else's at a claim that is not in the catalogue here: nothing is known to have changed.
     """
-    plans = _Plans()
-    found = {attempt.id: _stale(attempt, plans) for attempt in attempts if not attempt.exploratory}
+    plans, claims = _Plans(), config_files("claim")
+    found = {
+        attempt.id: _stale(attempt, plans)
+        for attempt in attempts
+        if not attempt.exploratory and (attempt.claim in claims or not attempt.provenance.get("origin"))
+    }
     return {name: stale for name, stale in found.items() if stale is not None}
 
 

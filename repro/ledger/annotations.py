@@ -22,7 +22,7 @@ from repro.ledger.runs import find_runs, local_place, read_artifact
 from repro.ledger.sql import RunRow
 from repro.schema.annotation import Annotation, AnnotationKind, settled, standing
 from repro.schema.documents import read_attempt
-from repro.schema.errors import ConfigError, RecordError, StoreError, nearest
+from repro.schema.errors import ConfigError, RecordError, ReproError, StoreError, nearest
 from repro.schema.files import write_atomically
 from repro.schema.locks import one_writer
 from repro.schema.plain_text import plain
@@ -58,8 +58,27 @@ def annotations(claim: str | None = None) -> Mapping[str, Chain]:
         StoreError: if the ledger or a published file cannot be read.
         RecordError: if an entry was written by a newer version.
     """
-    found = {name: _read(name, place) for name, place in _known(claim).items()}
-    return {name: chain for name, chain in found.items() if chain}
+    found, problems = readable_annotations(claim)
+    for problem in problems.values():
+        raise problem
+    return found
+
+
+def readable_annotations(claim: str | None = None) -> tuple[Mapping[str, Chain], Mapping[str, ReproError]]:
+    """Return what `annotations` returns as far as it can be read, and by attempt why its entries cannot.
+
+    Raises:
+        StoreError: if the ledger as a whole cannot be read.
+    """
+    found: dict[str, Chain] = {}
+    problems: dict[str, ReproError] = {}
+    for name, place in _known(claim).items():
+        try:
+            if chain := _read(name, place):
+                found[name] = chain
+        except ReproError as error:
+            problems[name] = error
+    return found, problems
 
 
 def annotations_of(attempt: str) -> Chain:
@@ -257,12 +276,18 @@ def _known(claim: str | None = None, exact: str = "") -> dict[str, _Places]:
         known.pop(apart, None)  # imported here and published: one attempt
         if name in runs:
             ours = replace(place, run=runs[name])
-            asked = exact in (name, apart) or bool(_read(name, ours))
-            if asked and _is_ours(runs[name], result):
+            if (exact in (name, apart) or _has_entries(name, ours)) and _is_ours(runs[name], result):
                 known[name] = ours
                 continue
         known[apart if name in known else name] = place
     return known
+
+
+def _has_entries(name: str, place: _Places) -> bool:
+    try:
+        return bool(_read(name, place))
+    except ReproError:  # there are some, whatever they say
+        return True
 
 
 def _is_ours(run: RunRow, result: PublishedResult) -> bool:

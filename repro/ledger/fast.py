@@ -31,21 +31,26 @@ class LatestVerdict:
     counts: bool = True
     """False for somebody else's attempt whose origin nothing proves: no claim stands or falls with it."""
 
+    @property
+    def theirs(self) -> bool:
+        """Whether somebody else ran it and it was imported here."""
+        return "~" in self.attempt and not self.published
+
 
 def latest_verdicts() -> list[LatestVerdict]:
-    """Return the latest attempt of every claim, protocol and scale, sorted by them; none where there is nothing.
+    """Return the latest attempt of every claim, protocol and scale, ours and theirs apart, sorted by them.
 
-    An exploratory attempt counts only where there is no other; an imported one whose origin is unproven never does. A local SQLite store of a known schema is read with
-    `sqlite3` alone; any other store through MLflow's client, which takes seconds to import. Of published results only
-    the index is read.
+    An exploratory attempt counts only where there is no other; an imported one whose origin is unproven never does. A local
+    SQLite store of a known schema is read with `sqlite3` alone; any other store through MLflow's client, which takes seconds to
+    import. Of published results only the index is read.
 
     Raises:
         StoreError: if the store is corrupt or does not answer.
     """
-    latest: dict[tuple[str, str, str], LatestVerdict] = {}
+    latest: dict[tuple[str, str, str, bool], LatestVerdict] = {}
     ledger = _of_the_ledger()
     for found in [*ledger, *_of_the_published({each.attempt: each for each in ledger})]:
-        what = (found.claim, found.protocol, found.scale)
+        what = (found.claim, found.protocol, found.scale, found.theirs)
         if found.counts and (what not in latest or _rank(found) > _rank(latest[what])):
             latest[what] = found
     return [latest[what] for what in sorted(latest)]

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+from repro.ledger.calibrations import CALIBRATION_FILE, read_calibration
 from repro.schema import documents
+from repro.schema.calibration import Calibration
 from repro.schema.documents import read_attempt, read_record
 from repro.schema.errors import RecordError, ReproError, StoreError
 from repro.schema.migrations import OtherVersion
@@ -138,6 +140,25 @@ def load_published_trials(name: str) -> list[TrialRecord]:
     file = directory_of(result) / TRIALS_FILE
     lines = _text(file).removesuffix("\n").split("\n")
     return [read_record(line, f"{file}, line {number}") for number, line in enumerate(lines, start=1)]
+
+
+def calibration_file(directory: Path) -> Path:
+    """Return the file, beside a published directory, of the error rates of its attempt's seal."""
+    return directory.with_name(f"{directory.name}.{CALIBRATION_FILE}")
+
+
+def published_calibrations(claim: str | None = None) -> Iterator[tuple[PublishedResult, Calibration | ReproError]]:
+    """Yield the error rates that lie beside published attempts, each checked against the attempt's seal, or why they cannot be read.
+
+    They are no evidence and decide nothing: they say how far to trust a verdict.
+    """
+    for result, attempt in published_attempts(claim):
+        file = calibration_file(directory_of(result))
+        if file.exists():
+            try:
+                yield result, read_calibration(_text(file), attempt.sealed.digest, str(file))
+            except ReproError as error:
+                yield result, error
 
 
 def same_attempt(one: Attempt, other: Attempt) -> bool:

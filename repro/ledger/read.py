@@ -14,6 +14,7 @@ from repro.ledger.published import (
     load_published_trials,
     name_with_digest,
     published_attempts,
+    published_calibrations,
     published_results,
     same_attempt,
 )
@@ -165,23 +166,41 @@ def load_trials(attempt_id: str) -> list[TrialRecord]:
 
 
 def calibrations(claim: str | None = None) -> Mapping[str, Calibration]:
-    """Return the calibration of every seal in the ledger, or of one claim's, that has one; none where there is no store.
+    """Return the calibration of every seal in the ledger or published, or of one claim's, that has one.
+
+    The ledger's own goes before a published one. Published ones that cannot be read are left out
+    (`repro.ledger.published.published_calibrations` says why).
 
     Raises:
         StoreError: if the store or an artifact cannot be read.
         RecordError: if an artifact was damaged, or belongs to another seal.
     """
-    found = {}
+    found: dict[str, Calibration] = {}
     for run in _attempt_runs(claim):
-        seal = run.tags.get(names.SEAL)
-        if seal and run.tags.get(names.CALIBRATION) and seal not in found:
-            where = f"{CALIBRATION_FILE} of attempt {run.tags[names.ATTEMPT]} (run {run.run_id})"
-            found[seal] = read_calibration(read_artifact(run, CALIBRATION_FILE), seal, where)
-            if calibration_digest(found[seal]) != run.tags[names.CALIBRATION]:
-                raise RecordError(
-                    f"{where} was edited after it was written. Run `repro calibrate --again` to replace it."
-                )
-    return found
+        if run.tags.get(names.CALIBRATION) and run.tags.get(names.SEAL) not in found:
+            calibration = _calibration(run)
+            found[calibration.seal] = calibration
+    published = (each for _, each in published_calibrations(claim))
+    return {each.seal: each for each in published if isinstance(each, Calibration)} | found
+
+
+def calibration_of(attempt_id: str) -> Calibration | None:
+    """Return the calibration that the ledger has of an attempt's seal, or None.
+
+    Raises:
+        StoreError: if the store cannot be read.
+        RecordError: if the artifact was damaged, or belongs to another seal.
+    """
+    run = _run(attempt_id)
+    return _calibration(run) if run and run.tags.get(names.CALIBRATION) else None
+
+
+def _calibration(run: RunRow) -> Calibration:
+    where = f"{CALIBRATION_FILE} of attempt {run.tags[names.ATTEMPT]} (run {run.run_id})"
+    calibration = read_calibration(read_artifact(run, CALIBRATION_FILE), run.tags[names.SEAL], where)
+    if calibration_digest(calibration) != run.tags[names.CALIBRATION]:
+        raise RecordError(f"{where} was edited after it was written. Run `repro calibrate --again` to replace it.")
+    return calibration
 
 
 def _attempt_runs(claim: str | None = None) -> list[RunRow]:

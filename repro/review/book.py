@@ -242,7 +242,7 @@ def paper_of(book: Book, name: str) -> Paper:
 
 
 def orphans(book: Book) -> tuple[Attempt, ...]:
-    """Return attempts at claims that are no longer in the catalogue, the latest first."""
+    """Return attempts at claims that are not in the catalogue here, the latest first."""
     return latest_first([attempt for attempt in book.attempts if attempt.claim not in book.claims])
 
 

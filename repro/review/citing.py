@@ -117,7 +117,7 @@ def citing(book: Book, claim: Claim) -> tuple[Citing, ...]:
 
 
 def citing_attempt(book: Book, attempt: Attempt) -> Citing | None:
-    """Return how one attempt is cited, or what it lacks; None where its claim is no longer in the catalogue."""
+    """Return how one attempt is cited, or what it lacks; None where its claim is not in the catalogue here."""
     if attempt.claim not in book.claims:
         return None
     known = known_of(book, book.claims[attempt.claim])

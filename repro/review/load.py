@@ -67,7 +67,7 @@ def book_of(
 
     problems = Problems()
     known = readable_attempts(problems, only)
-    annotations, unknown = _annotations(known, problems, only)
+    annotations, unknown = _annotations(problems, only)
     changed = _changed(known, problems)
     published = {
         each.attempt.id: each.published
@@ -172,32 +172,23 @@ def stale_reasons() -> Mapping[str, tuple[str, ...]]:
     return {name: stale.reasons for name, stale in read_stale(text, str(file)).items()}
 
 
-def _annotations(
-    known: "Sequence[Known]", problems: Problems, only: str | None
-) -> tuple[Mapping[str, tuple[Annotation, ...]], set[str]]:
-    """Return the annotations of every attempt, and the attempts at claims whose annotations cannot all be read."""
-    from repro.ledger.annotations import annotations
+def _annotations(problems: Problems, only: str | None) -> tuple[Mapping[str, tuple[Annotation, ...]], set[str]]:
+    """Return the annotations of every attempt, and the attempts whose annotations cannot be read."""
+    from repro.ledger.annotations import readable_annotations
 
-    try:
-        return annotations(only), set()
-    except ReproError:
-        pass
-    found: dict[str, tuple[Annotation, ...]] = {}
-    unknown: set[str] = set()
-    for claim in sorted({each.attempt.claim for each in known}):
-        try:
-            found |= annotations(claim)
-        except ReproError as error:
-            mine = {each.attempt.id for each in known if each.attempt.claim == claim}
-            for name in sorted(mine):
-                problems.add(name, f"What people added to it cannot be read: {error}")
-            unknown |= mine
-    return found, unknown
+    found, unreadable = readable_annotations(only)
+    for name, error in unreadable.items():
+        problems.add(name, f"What people added to it cannot be read: {error}")
+    return found, set(unreadable)
 
 
 def _calibrations(claims: Collection[str], problems: Problems, only: str | None) -> Mapping[str, Calibration]:
+    from repro.ledger.published import published_calibrations
     from repro.ledger.read import calibrations
 
+    for result, read in published_calibrations(only):
+        if isinstance(read, ReproError):
+            problems.add(result.attempt, f"Its published error rates cannot be read: {read}")
     try:
         return calibrations(only)
     except ReproError:

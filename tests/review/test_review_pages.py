@@ -221,7 +221,7 @@ def test_the_table_of_trials_has_every_row_and_every_digit(book: Book) -> None:
 
 def test_an_attempt_at_a_vanished_claim_still_has_a_page(book: Book) -> None:
     made = next(a for a in book.attempts if a.claim == "gone/claim")
-    assert "This claim is no longer in the catalogue." in Page(attempt_page(book, made.id)).words
+    assert "This claim is not in the catalogue here." in Page(attempt_page(book, made.id)).words
 
 
 def test_a_protocol_is_named_in_the_command_where_a_claim_has_several(book: Book) -> None:

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro.cite.evidence.bundle import Bundle, EvidenceError, read_bundle
+from repro.ledger.calibrations import calibration_text
 from repro.ledger.chain import Chain, chain_text, extended, read_chain
 from repro.ledger.published import (
     ATTEMPT_FILE,
     INDEX_FILE,
+    calibration_file,
     directory_of,
     find_published,
     is_place,
@@ -25,6 +27,7 @@ from repro.ledger.published import (
     same_attempt,
 )
 from repro.ledger.read import load_attempt
+from repro.schema.calibration import Calibration
 from repro.schema.documents import read_attempt
 from repro.schema.errors import RecordError, StoreError
 from repro.schema.files import write_atomically
@@ -201,6 +204,19 @@ def add_entries(directory: Path, attempt_id: str, entries: Chain) -> None:
         whole = extended(there, attempt_id, entries)
         if whole != there:
             write_atomically(file, chain_text(whole))
+
+
+def put_calibration(directory: Path, calibration: Calibration | None) -> None:
+    """Write the error rates of an attempt's seal beside its published directory; without any, what lies there stays.
+
+    They are no evidence and decide nothing, so newer ones take the place of older ones.
+
+    Raises:
+        StoreError: if the file cannot be written.
+    """
+    file = calibration_file(directory)
+    if calibration is not None and (not file.exists() or file.read_bytes() != calibration_text(calibration).encode()):
+        write_atomically(file, calibration_text(calibration))
 
 
 def annotations_file(directory: Path) -> Path:
