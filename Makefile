@@ -18,7 +18,7 @@ test-all: $(VENV)/.installed-test ## everything: slow faults, simulations, brows
 	rm -f .coverage .coverage.*
 	$(PYTEST) -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90
 
-verify: $(VENV)/.installed-test ## judge all published results again from their rows
+verify: $(VENV)/.installed ## judge all published results again from their rows
 	$(VENV)/bin/repro verify docs/results
 
 lint: $(VENV)/.installed-test

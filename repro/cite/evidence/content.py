@@ -101,20 +101,26 @@ def evidence_of(name: str) -> Bundle:
     run = ledger_run(name)
     if run is not None:
         bundle = make_evidence(gather(name))
-        _require_digest(bundle, digest_of_import(run), name, "imported")
+        _require_imported(bundle, digest_of_import(run), name)
         return bundle
     published = find_published(name)
     if published is None:
         return make_evidence(gather(name))  # says that there is none, and names the nearest
     place = directory_of(published)
     bundle = read_bundle(place)
-    _require_digest(bundle, published.evidence, str(place), "published")
+    if bundle.digest != published.evidence:
+        raise EvidenceError(
+            f"{place} no longer gives the evidence that was published: its digest must be {published.evidence[:16]}…, and the files "
+            f"here give {bundle.digest[:16]}…. They were changed since; get the evidence again from whoever made it."
+        )
     return bundle
 
 
-def _require_digest(bundle: Bundle, wanted: str | None, name: str, how: str) -> None:
+def _require_imported(bundle: Bundle, wanted: str | None, name: str) -> None:
+    """Refuse evidence of an import that is not what it came with; pictures are drawn anew, so that it need not be."""
     if wanted is not None and bundle.digest != wanted:
         raise EvidenceError(
-            f"{name} no longer gives the evidence that was {how}: its digest must be {wanted[:16]}…, and the files here give "
-            f"{bundle.digest[:16]}…. They were changed since; get the evidence again from whoever made it."
+            f"{name} was imported, and its evidence is the bundle that it came with (sha256:{wanted}). The ledger keeps its trials "
+            f"and its verdict, but not its picture or the words of its pages, so that bundle cannot always be made again. Pass on "
+            f"the bundle that you were given, or get it again from whoever made it."
         )

@@ -33,6 +33,11 @@ class Agreement:
     differing: tuple[str, ...]
     """Paths of what differs by more."""
 
+    @property
+    def reworded(self) -> bool:
+        """Whether nothing but the words of sentences for people differ: `detail`, which decides nothing."""
+        return bool(self.differing) and all(path.rpartition(".")[2] == "detail" for path in self.differing)
+
 
 def agreement(claimed: Any, found: Any) -> Agreement:
     """Compare two things of the schema, or two plain JSON values."""

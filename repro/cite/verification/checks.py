@@ -1,12 +1,12 @@
 """What a dossier must be to agree with itself, before anything is recomputed: its seal, its trials, its sources."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any, cast
 
 from repro.catalog.parse import parse
 from repro.catalog.recipe import digest_of_sources
-from repro.cite.evidence.dossier import Dossier, counting
+from repro.cite.evidence.dossier import Dossier, counting, in_order
 from repro.cite.verification.findings import ORIGIN, SEAL, TRIALS, Finding, Status
 from repro.cite.verification.rejudge import arms_at
 from repro.judge.seal import seal
@@ -88,7 +88,7 @@ def check_trials(dossier: Dossier) -> Iterator[Finding]:
         "do not have the key that their config, sources, data, device, precision and replicate give",
     )
     yield from _belonging(sealed, records, {key for keys in dossier.attempt.arms.values() for key in keys})
-    if _order(dossier.attempt.arms, records) != list(records):
+    if in_order(dossier.attempt.arms, records) != records:
         yield Finding(
             "fails", "The records do not stand arm by arm, failed runs of a trial before the one that counts.", TRIALS
         )
@@ -131,12 +131,6 @@ def _belonging(sealed: Sealed, records: Sequence[TrialRecord], read: Set[str]) -
         yield Finding("holds", told, TRIALS)
     else:
         yield Finding("fails", f"{len(missing)} of the {len(keys)} trials that were sealed have no record.", TRIALS)
-
-
-def _order(arms: Mapping[str, Sequence[str]], records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Return the records in the one order that evidence has: by the name of the arm, then as the arm lists them."""
-    place = {key: i for i, key in enumerate(dict.fromkeys(key for arm in sorted(arms) for key in arms[arm]))}
-    return sorted(records, key=lambda record: (place.get(record.key, len(place)), record.status != "failed"))
 
 
 def _sources_and_data(dossier: Dossier) -> Iterator[Finding]:

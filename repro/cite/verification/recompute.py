@@ -39,7 +39,7 @@ def recompute(dossier: Dossier, producer: Producer, vouched: bool) -> Recomputed
     Args:
         dossier: as read from a bundle.
         producer: with which versions it was made.
-        vouched: whether something outside the bundle stands for its bytes.
+        vouched: whether something outside the bundle stands for its bytes: then sentences may be worded as another version did.
     """
     claimed = dossier.attempt
     as_claimed = as_records_show(claimed, dossier.claim, dossier.records)
@@ -47,27 +47,30 @@ def recompute(dossier: Dossier, producer: Producer, vouched: bool) -> Recomputed
         installed = installed_estimator(claimed.sealed)
     except NotInstalled as error:
         told = f"The estimate cannot be recomputed here: {error} {producer.cure}"
-        return Recomputed(as_claimed, (Finding("unknown", told, VERDICT), *_by_the_rule(claimed, producer)))
+        return Recomputed(as_claimed, (Finding("unknown", told, VERDICT), *_by_the_rule(claimed, producer, vouched)))
     try:
         again = rejudge(claimed, dossier.records, dossier.claim.paper_flops, installed.function)
     except NotJudged as error:
         status: Status = "fails" if installed.is_sealed_one else "unknown"
         told = f"{error} {'' if installed.is_sealed_one else producer.cure}".rstrip()
-        return Recomputed(as_claimed, (Finding(status, told, VERDICT), *_by_the_rule(claimed, producer)))
+        return Recomputed(as_claimed, (Finding(status, told, VERDICT), *_by_the_rule(claimed, producer, vouched)))
     found = agreement(claimed.verdict, again.verdict)
     if found.exact:
-        verdicts, basis = _same(again, dossier, installed), again
+        verdicts, basis = _same(again, dossier, installed, "byte for byte"), again
     elif found.close:
         excused = vouched or not same_arithmetic(dossier, producer)
         verdicts, basis = [_rounded(found, excused)], replace(again, verdict=claimed.verdict)
+    elif found.reworded and vouched:
+        verdicts = [*_same(again, dossier, installed, "in every number and word that decides"), _reworded(found)]
+        basis = replace(again, verdict=claimed.verdict)
     elif installed.is_sealed_one:
-        verdicts, basis = [*_differing(claimed, again, found), *_by_the_rule(claimed, producer)], again
+        verdicts, basis = [*_differing(claimed, again, found), *_by_the_rule(claimed, producer, vouched)], again
     else:
         told = (
             f"The estimator {claimed.sealed.estimator} that is installed here is another version than the sealed one, and gives "
             f"something else ({', '.join(found.differing[:3])}). That proves no forgery. {producer.cure}"
         )
-        verdicts = [Finding("unknown", told, VERDICT), *_by_the_rule(claimed, producer)]
+        verdicts = [Finding("unknown", told, VERDICT), *_by_the_rule(claimed, producer, vouched)]
         basis = replace(again, verdict=claimed.verdict, execution=claimed.execution, message=claimed.message)
     wrong = [name for name in _COURSE if getattr(claimed, name) != getattr(basis, name)]
     if wrong:
@@ -79,7 +82,7 @@ def recompute(dossier: Dossier, producer: Producer, vouched: bool) -> Recomputed
     return Recomputed(basis, tuple(verdicts))
 
 
-def _same(again: Attempt, dossier: Dossier, installed: Installed) -> list[Finding]:
+def _same(again: Attempt, dossier: Dossier, installed: Installed, how: str) -> list[Finding]:
     verdict = again.verdict
     if verdict is None:
         return [
@@ -92,15 +95,23 @@ def _same(again: Attempt, dossier: Dossier, installed: Installed) -> list[Findin
     name = again.sealed.estimator.rpartition(".")[2]
     found = [
         Finding(
-            "holds", f"{name} was applied again to all {rows} rows{by}: {_values(verdict)}, byte for byte.", VERDICT
+            "holds", f"{name} was applied again to all {rows} rows{by}: {_values(verdict)}, {how}.", VERDICT
         ),
-        Finding("holds", f"By the sealed rule that is: {verdict.outcome} ({reading(again)}), byte for byte.", VERDICT),
+        Finding("holds", f"By the sealed rule that is: {verdict.outcome} ({reading(again)}), {how}.", VERDICT),
     ]
     for control, decided in verdict.controls.items():
         how = {True: "failed, as it must", False: "did not fail", None: "stayed undecided"}[decided.failed]
         end = "" if decided.failed else " So the attempt cannot be decided."
         found.append(Finding("holds", f"The control {control} {how}: {decided.detail}{end}", VERDICT))
     return found
+
+
+def _reworded(found: Agreement) -> Finding:
+    told = (
+        f"This version words {len(found.differing)} of its sentences otherwise ({', '.join(found.differing[:3])}). They decide "
+        f"nothing, and are those that were vouched for."
+    )
+    return Finding("stated", told, VERDICT)
 
 
 def _rounded(found: Agreement, excused: bool) -> Finding:
@@ -148,13 +159,13 @@ def _differing_estimates(claimed: Arms, again: Arms) -> Iterator[Finding]:
         yield Finding("fails", f"Recomputed from the rows, {told_all}{more}{besides}.", VERDICT)
 
 
-def _by_the_rule(claimed: Attempt, producer: Producer) -> Iterator[Finding]:
+def _by_the_rule(claimed: Attempt, producer: Producer, vouched: bool) -> Iterator[Finding]:
     """Hold the claimed verdict against the claimed estimates, whatever estimator gave those."""
     if claimed.verdict is None:
         return
     again = replace(judge(claimed.sealed, estimates_of(claimed.verdict)), look=claimed.verdict.look)
     found = agreement(claimed.verdict, again)
-    if found.close:
+    if found.close or (found.reworded and vouched):
         told = f"By the sealed rule, the estimates that it claims do give {again.outcome}."
         yield Finding("holds", told, VERDICT)
     else:

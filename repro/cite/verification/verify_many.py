@@ -7,6 +7,7 @@ from pathlib import Path
 from repro.cite.evidence.bundle import EvidenceError, read_bundle
 from repro.cite.verification.findings import ORIGIN, Finding, Report, conclude, unreadable
 from repro.cite.verification.verify import verify
+from repro.ledger import published
 from repro.schema import documents
 from repro.schema.errors import ReproError
 
@@ -49,9 +50,14 @@ def _inside(directory: Path) -> Iterator[Path]:
 
 
 def verify_place(
-    place: Path, digest: str | None = None, public_key: bytes | Path | None = None, signature: Path | None = None
+    place: Path,
+    digest: str | None = None,
+    public_key: bytes | Path | None = None,
+    signature: Path | None = None,
 ) -> Report:
     """Read a bundle and the signature beside it, and verify them. What cannot be read is refused in the report.
+
+    One that lies in a results directory is told by the digest that the index there lists.
 
     Args:
         place: a zip or a directory.
@@ -74,7 +80,23 @@ def verify_place(
         bundle = read_bundle(place)
     except (ReproError, OSError) as error:
         return unreadable(error)
-    return verify(bundle, digest=digest, public_key=public_key, envelope=envelope)
+    return verify(
+        bundle, digest=digest, public_key=public_key, envelope=envelope, listed=_listed_digest(place)
+    )
+
+
+def _listed_digest(place: Path) -> str | None:
+    """Return what the index of the results directory around a bundle lists for it; None where it lies in none."""
+    whole = Path(os.path.abspath(place))
+    for root in whole.parents:
+        try:
+            results = published.read_index(root) if (root / INDEX_FILE).is_file() else ()
+        except (ReproError, OSError):
+            continue  # the index of something else, or a damaged one: `against_index` says so
+        found = next((result.evidence for result in results if root / result.place == whole), None)
+        if found is not None:
+            return found
+    return None
 
 
 def verify_many(places: Sequence[Path], public_key: Path | None = None) -> Iterator[tuple[Path, Report]]:
@@ -108,6 +130,8 @@ def against_index(root: Path, checked: Sequence[tuple[Path, Report]]) -> list[tu
     if not index.exists():
         return list(checked)
     try:
+        if not index.is_file():
+            raise EvidenceError("it is no plain file")
         content = documents.read_index(index.read_text(encoding="utf-8"), str(index))
     except (ReproError, OSError, UnicodeDecodeError) as error:
         return [*checked, (index, unreadable(EvidenceError(f"{index} cannot be read: {error}")))]
