@@ -56,7 +56,9 @@ def test_every_published_record_can_be_read() -> None:
 
 def test_nothing_lies_in_the_results_that_belongs_to_no_result() -> None:
     places = {row.result.place for row in rows()}
-    beside = {f"{place}{suffix}" for place in places for suffix in (".annotations.jsonl", ".calibration.json", ".dsse.json")}
+    beside = {
+        f"{place}{suffix}" for place in places for suffix in (".annotations.jsonl", ".calibration.json", ".dsse.json")
+    }
     for file in RESULTS.rglob("*"):
         path = file.relative_to(RESULTS).as_posix()
         known = file.is_dir() or path in {"index.json", "README.md", *beside}

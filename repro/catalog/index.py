@@ -64,6 +64,12 @@ class Index:
             return found
         if any(character in pattern for character in "*?["):
             raise ConfigError(f"No claim matches '{pattern}'. `repro list` shows all {len(self.claims)} claims.")
+        of_paper = sorted(name for name in self.claims if name.startswith(f"{pattern.rstrip('/')}/"))
+        if of_paper:
+            raise ConfigError(
+                f"'{pattern}' is no claim but the start of {len(of_paper)}: {', '.join(of_paper[:6])}"
+                f"{', ...' if len(of_paper) > 6 else ''}. All of them: '{pattern.rstrip('/')}/*', in quotes."
+            )
         broken = [problem for problem in self.problems if f"/{pattern}.yaml" in problem.replace(os.sep, "/")]
         raise ConfigError(broken[0] if broken else f"There is no claim '{pattern}'.{nearest(pattern, self.claims)}")
 

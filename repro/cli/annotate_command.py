@@ -79,7 +79,8 @@ def annotate(
             console.print(chain_text(attempt, chain), soft_wrap=True)
         if not as_json and broken_at(chain) is None:
             console.print(entry_text("new", new, ()), soft_wrap=True)
-        chain = append(new)
+        with Console(stderr=True).status("Writing …"):
+            chain = append(new)
     elif who or why or settles:
         raise ConfigError(f"Say what kind of entry it is: repro annotate ATTEMPT {'|'.join(KINDS)} --who ... --why ...")
     found = load_attempt(attempt)

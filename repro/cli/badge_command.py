@@ -25,7 +25,7 @@ def badge(
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Write to this file.", dir_okay=False)] = None,
 ) -> None:
-    """Draw a badge of what a claim, or a paper's claims together, have come to.
+    """Draw a badge of what a claim or a paper has come to.
 
     Green and red are decided verdicts that hold today; all else is grey: inconclusive, not run, blocked, stale, disputed. The
     pages hold the badge of every claim and paper under badge/ (`repro pages`), for READMEs to link to.

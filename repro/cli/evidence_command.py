@@ -15,7 +15,7 @@ def evidence(
     attempt: Annotated[
         str,
         typer.Argument(
-            help="An attempt's id, or a claim: then its latest attempt that was judged.",
+            help="An attempt's id, or a claim: then its latest attempt that was judged here.",
             autocompletion=complete_attempts,
         ),
     ],
@@ -49,6 +49,7 @@ def evidence(
         name = _attempt_named(attempt)
         bundle = evidence_of(name)
         verdict = reading(read_dossier(bundle).attempt)
+        imported = "~" in name
         place = _place(out, name)
         new = _write(place, bundle.packed)
     homes = homes_named(bundle)
@@ -77,6 +78,9 @@ def evidence(
     print("\nNext:")
     print(f"  repro verify {file}")
     print("      judges it again from its trials; anyone can, without GPU, store or network")
+    if imported:
+        print("  It was imported: hand it on as it is, with the signature that came with it.")
+        return
     print(f'  repro sign {file} --key YOU.key --as "Your Name"')
     print("      says who vouches for it; repro keygen makes a key")
     print(f"  repro publish {shlex.quote(name)}")
@@ -84,7 +88,7 @@ def evidence(
 
 
 def _attempt_named(name: str) -> str:
-    """Return the id of the attempt that a word names: an id, or a claim's latest attempt that was judged.
+    """Return the id of the attempt that a word names: an id, or a claim's latest attempt that was judged and not imported.
 
     Raises:
         StoreError: if the claim has none.
@@ -96,8 +100,14 @@ def _attempt_named(name: str) -> str:
         return name
     found = load_attempts(name)
     judged = [attempt for attempt in found if attempt.verdict is not None]
+    ours = [attempt for attempt in judged if "origin" not in attempt.provenance]
+    if ours:
+        return ours[-1].id
     if judged:
-        return judged[-1].id
+        raise StoreError(
+            f"Nobody judged {name} here; there are imported attempts. Name one to have its evidence again: "
+            f"repro evidence '{judged[-1].id}'"
+        )
     from repro.catalog.index import load_index
 
     (claim,) = load_index().expand(name)  # names the nearest if there is none

@@ -45,8 +45,16 @@ def import_bundle(
 
     from repro.cite.importing import import_bundle as take_in
     from repro.cite.signing.envelope import envelope_place, read_envelope
+    from repro.cite.verification.verify_many import bundles_in, is_collection
+    from repro.cli.given_key import require_public_key
     from repro.review.figures import interval_figure
+    from repro.schema.errors import ReproError
 
+    require_public_key(key)
+    if is_collection(bundle) and (inside := bundles_in([bundle])):
+        raise ReproError(
+            f"{bundle} holds {len(inside)} bundles. Import one at a time, such as: repro import {inside[0]}"
+        )
     beside = envelope_place(bundle)
     envelope = read_envelope(signature or beside) if signature or beside.is_file() else None
     with Console(stderr=True).status("Checking the evidence, then writing to the ledger …"):

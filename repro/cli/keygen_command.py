@@ -20,7 +20,7 @@ def keygen(
     \b
     Examples:
       repro keygen ada
-      REPRO_KEY_PASSWORD=... repro keygen keys/lab    without a prompt
+      REPRO_KEY_PASSWORD=... repro keygen lab    without a prompt
     """
     from repro.cite.signing.keys import make_key_pair, new_pair
 

@@ -54,6 +54,7 @@ def known_results(cited: Iterable["Cited"]) -> dict[str, "KnownResult"]:
     from rich.progress import track
 
     from repro.cite.citation.facts import citation_key
+    from repro.cite.citation.lacking import origin_proven
     from repro.cite.linting.lint import KnownResult, resolve
     from repro.ledger.read import load_known
 
@@ -69,6 +70,7 @@ def known_results(cited: Iterable["Cited"]) -> dict[str, "KnownResult"]:
             started=each.attempt.started,
             evidence=each.evidence,
             exploratory=each.attempt.exploratory,
+            counts=origin_proven(each.attempt),
         )
         for name, each in known.items()
     }

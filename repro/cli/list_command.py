@@ -21,7 +21,7 @@ def list_claims(
     ] = "*",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (schema repro.list/1).")] = False,
 ) -> None:
-    """List the claims, where each can run, and its last verdict, in the ledger or published.
+    """List the claims, where each can run, its last verdict.
 
     Beside a verdict stands what a reader should know: published, theirs, exploratory, stale (as last worked out by
     `repro pages` or `repro status --stale`), disputed, invalidated.

@@ -51,7 +51,7 @@ def plan(
     indicative: IndicativeOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (schema repro.plan/1).")] = False,
 ) -> None:
-    """Show what would run, what it can decide, and what it costs; run nothing.
+    """Show what would run, what it can decide and would cost.
 
     Power is the probability of a match if the claim is exactly true, by the rule that will judge. The spread comes from
     --pilot, from earlier attempts here, or from the paper. With --out, as with `repro run`, a plan that can hardly decide

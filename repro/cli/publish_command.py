@@ -26,7 +26,7 @@ def publish(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (schema repro.publish/1).")] = False,
 ) -> None:
-    """Put evidence under the published results, for everyone who has the repository to see and to check.
+    """Put evidence into the repository, for everyone to check.
 
     Each attempt is verified first, then its evidence is written as a directory of plain files below docs/results (or the first
     directory in REPRO_RESULTS): a match, a mismatch and an inconclusive verdict alike. Nothing that was published is ever
@@ -96,7 +96,7 @@ def _publish(patterns: list[str], root: "Path", quiet: bool) -> tuple[list[dict[
                 there, homes = _put(name, root)
             else:
                 add_entries(there.directory, there.result.attempt, annotations_of(name))
-            put_calibration(there.directory, calibration_of(name))
+            rates = put_calibration(there.directory, calibration_of(name))
         except ReproError as error:
             refused[name] = f"{name} is not published: {error}"
             continue
@@ -104,6 +104,7 @@ def _publish(patterns: list[str], root: "Path", quiet: bool) -> tuple[list[dict[
         done.append({**item, "names_home_directories": homes})
         if not quiet:
             word = "published" if there.new else "is there already"
+            word += ", now with the error rates of its protocol" if rates else ""
             print(f"{name} {word} (evidence {there.result.evidence[:12]})", flush=True)
     return done, refused
 

@@ -8,6 +8,7 @@ from rich.text import Text
 from repro.review import added, citing, odds
 from repro.review.book import Book, attempts_of, is_theirs, problems_of, stands
 from repro.schema.claim import Claim
+from repro.schema.plain_text import plain
 from repro.schema.verdict import Attempt
 
 
@@ -37,11 +38,6 @@ def record_json(book: Book, claim: Claim) -> dict[str, Any]:
         "citable": [{"attempt": each.attempt.id, "missing": each.missing} for each in citing.citing(book, claim)],
         "problems": problems_of(book, claim.id),
     }
-
-
-def plain(text: str) -> str:
-    """Return text without control characters, some of which would move the cursor or colour what follows."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _about(book: Book, attempt: Attempt) -> list[Text]:

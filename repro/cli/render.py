@@ -9,7 +9,6 @@ from rich.panel import Panel
 from rich.table import Column, Table
 from rich.text import Text
 
-from repro.cli.record_view import plain
 from repro.judge import reading
 from repro.judge.numbers import duration, like_interval, significant
 from repro.ledger.fast import LatestVerdict
@@ -17,6 +16,7 @@ from repro.review import words
 from repro.review.extras import beside
 from repro.review.labels import part_label
 from repro.schema.claim import TERMS, Claim, Paper, Part
+from repro.schema.plain_text import plain
 from repro.schema.verdict import Attempt, PartVerdict, Verdict
 
 STYLES = {"match": "green", "mismatch": "red", "inconclusive": "yellow", "blocked": "dim", "failed": "bold red"}

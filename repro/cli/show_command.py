@@ -19,7 +19,7 @@ def show(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (schema repro.show/1).")] = False,
 ) -> None:
-    """Show one claim: target, protocols, missing details, and how far to trust its verdicts.
+    """Show one claim: target, protocols, verdicts, trust.
 
     Also the controls of each protocol, the last verdicts from the ledger and the published results, what people added
     to them, what has changed since, whether the claim can be cited, the error rates of each calibrated protocol, and

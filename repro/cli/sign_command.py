@@ -1,6 +1,7 @@
 """`repro sign`."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -44,8 +45,8 @@ def sign(
     signatures = len(envelope["signatures"])
     print(f"Signed sha256:{content.digest}")
     print(f"Wrote {place}{f' (now {signatures} signatures)' if signatures > 1 else ''}")
-    own = "" if out is None else f" --signature {place}"
-    print(f"Check it: repro verify {bundle} --key {key.with_suffix('.pub')}{own}")
+    own = () if out is None else ("--signature", str(place))
+    print(f"Check it: {shlex.join(('repro', 'verify', str(bundle), '--key', str(key.with_suffix('.pub')), *own))}")
 
 
 def _passphrase(key: Path) -> str | None:

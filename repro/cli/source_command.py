@@ -26,7 +26,7 @@ def source(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (schema repro.source/1).")] = False,
 ) -> None:
-    """Show where published values come from, or record that one was checked.
+    """Show where published values come from; record checks.
 
     A value that was taken from elsewhere is `unverified` or `secondary` until somebody opens the paper and finds it there.
     The check goes on record beside the claim, in checked/<claim>.yaml, with the value that was checked: if that is changed

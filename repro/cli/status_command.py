@@ -19,7 +19,7 @@ def status(
         bool, typer.Option("--json", help="Print JSON (schema repro.status/1; with --stale, repro.stale/1).")
     ] = False,
 ) -> None:
-    """Show how far the launched attempts are, or which have become stale.
+    """Show how far attempts are, or which have become stale.
 
     Trials done, running and failed, and the verdict, of every attempt launched from this directory. With --stale, of every
     attempt in the ledger and every published one: those whose claim, study, data or code have changed since.

@@ -29,9 +29,9 @@ def verify(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (schema repro.verify/1).")] = False,
 ) -> None:
-    """Check evidence: recompute its verdict from its rows, and every file from what it is made of.
+    """Check evidence: recompute its verdict from its rows.
 
-    Needs no GPU, no MLflow and no network, and runs nothing that the evidence brings. Each thing that was checked is told
+    And every file from what it is made of. Needs no GPU, no MLflow and no network, and runs nothing that it brings. Each thing that was checked is told
     in a sentence: ✓ it holds, ✗ it does not, ? it cannot be checked here, · nobody but the producer can know.
 
     Evidence that only agrees with itself may still be made up: compare it with the digest in the citation, or with the
@@ -46,7 +46,14 @@ def verify(
     Exit codes: 0 everything that can be checked holds; 1 something does not; 2 it cannot be read, or not be checked here.
     """
     from repro.cite.verification.verify_many import bundles_in, is_collection, verify_place
+    from repro.cli.given_key import require_public_key
 
+    for place in bundles:
+        if not place.exists() and _names_attempts(str(place)):
+            raise ReproError(
+                f"There is no file {place}. To check an attempt, make its evidence first: repro evidence {place}"
+            )
+    require_public_key(key)
     places = bundles_in(bundles)
     if len(places) != 1 and (digest or signature):
         raise ReproError(f"--digest and --signature are of one bundle, and {len(places)} were named. Name one.")
@@ -64,6 +71,13 @@ def verify(
         print_json("verify", bundles=[{"place": str(place), **vars(report)} for place, report in checked])
     codes = {report.exit_code for _, report in checked}
     raise typer.Exit(1 if 1 in codes else max(codes, default=0))
+
+
+def _names_attempts(name: str) -> bool:
+    """Say whether an attempt has this name, or is at a claim of this name."""
+    from repro.ledger.fast import known_names
+
+    return any(name in (known, known.partition("@")[0]) for known in known_names())
 
 
 def _many(

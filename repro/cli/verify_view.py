@@ -17,7 +17,7 @@ WORDS = {"holds": "holds", "fails": "does not hold", "unknown": "not checked", "
 
 
 def print_report(place: Path, report: Report) -> None:
-    """Print all findings by group, and the conclusion last."""
+    """Print all findings by group, then the conclusion with what it comes from."""
     console = Console(highlight=False)
     heading = Text(report.attempt or str(place), style="bold", overflow="fold")
     console.print(heading)
@@ -31,6 +31,9 @@ def print_report(place: Path, report: Report) -> None:
         console.print(_listed(findings))
     console.print()
     console.print(Text(report.conclusion, style="bold green" if report.ok else "bold red"))
+    wrong = [finding for finding in report.findings if finding.status in ("fails", "unknown")]
+    if wrong and len(report.findings) > len(wrong):  # else it stands just above
+        console.print(_listed(wrong))
 
 
 def _listed(findings: Iterable[Finding]) -> RenderableType:

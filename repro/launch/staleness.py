@@ -107,7 +107,7 @@ class _Plans:
         """Return the plan of an attempt as of today, or why there is none."""
         claims = config_files("claim")
         if attempt.claim not in claims:
-            return f"There is no claim {attempt.claim} here any more.{_hint(attempt.claim, claims)}"
+            return f"The claim {attempt.claim} is not in the catalogue here.{_hint(attempt.claim, claims)}"
         try:
             claim = load_claim(attempt.claim)
             gone = _gone(claim, attempt)

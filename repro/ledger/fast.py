@@ -63,6 +63,8 @@ def known_names() -> list[str]:
 
 
 def _of_the_ledger() -> list[LatestVerdict]:
+    """Return the attempts of the ledger; without imported ones that are published here: they are one attempt."""
+    published = {name_with_digest(result.attempt, result.evidence) for result in published_results()}
     return [
         LatestVerdict(
             claim=row.tags.get(names.CLAIM, ""),
@@ -78,6 +80,7 @@ def _of_the_ledger() -> list[LatestVerdict]:
             counts=row.tags.get(names.ORIGIN_CHECKED) != "nothing",
         )
         for row in find_runs(names.PAPER_PREFIX, names.ATTEMPT)
+        if row.tags[names.ATTEMPT] not in published
     ]
 
 

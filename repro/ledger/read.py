@@ -247,8 +247,16 @@ def _places(ledger: Collection[str], load: Callable[[str], Attempt], claim: str 
             continue
         if ours is not None:
             name = name_with_digest(name, result.evidence)
-        places[name] = _Place(name, "both" if copies else "published", result.evidence, result, attempt)
+        shown = _still_theirs(attempt, load(copies[0])) if copies else attempt
+        places[name] = _Place(name, "both" if copies else "published", result.evidence, result, shown)
     return list(places.values())
+
+
+def _still_theirs(published: Attempt, imported: Attempt) -> Attempt:
+    """Return a published attempt as somebody else's, which it was imported as; the index that lists its digest vouches for it."""
+    origin = imported.provenance["origin"]
+    origin = {**origin, "checked_against": origin.get("checked_against") or "digest"}
+    return replace(published, provenance={**published.provenance, "origin": origin})
 
 
 def _imported_evidence(attempt: Attempt) -> str | None:

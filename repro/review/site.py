@@ -11,7 +11,7 @@ from repro.cite.evidence.bundle import EvidenceError
 from repro.cite.results.badge import Badge, endpoint, svg
 from repro.review.addresses import attempt_address, badge_address, claim_address, forest_address
 from repro.review.badges import claim_badge_of, paper_badge_of
-from repro.review.book import Book, by_paper
+from repro.review.book import Book, by_paper, orphans
 from repro.review.citing import LABELS, citing_attempt
 from repro.review.combined import together
 from repro.review.evidence import envelope, packed
@@ -35,23 +35,33 @@ def site(book: Book, live: bool = False, prior: str | None = None) -> Mapping[st
     paths: dict[str, Callable[[], Content]] = {"index.html": partial(overview_page, book, live)}
     for file in sorted((HERE / "static").iterdir()):
         paths[f"static/{file.name}"] = partial(file.read_text, "utf-8")
+    # An attempt's pages follow those of its claim: a writer of all then reads its records once.
     for claim_id, claim in book.claims.items():
         paths |= _badge(claim_id, partial(claim_badge_of, book, claim))
         paths[claim_address(claim_id)] = partial(claim_page, book, claim_id, live, prior)
         for number, found in enumerate(together(book, claim), start=1):
             paths[forest_address(claim_id, number)] = partial(forest_figure, claim, found, WIDE)
             paths[forest_address(claim_id, number, ".narrow.svg")] = partial(forest_figure, claim, found, NARROW)
-    for attempt in book.attempts:
-        paths[attempt_address(attempt.id)] = partial(attempt_page, book, attempt.id, live)
-        paths[attempt_address(attempt.id, ".csv")] = partial(trials_csv, book, attempt.id)
-        if attempt.verdict is not None:
-            of = book.claims.get(attempt.claim)
-            paths[attempt_address(attempt.id, ".svg")] = partial(interval_figure, of, attempt, WIDE)
-            paths[attempt_address(attempt.id, ".narrow.svg")] = partial(interval_figure, of, attempt, NARROW)
-        paths |= _of_evidence(book, attempt)
+        for attempt in book.attempts_by_claim.get(claim_id, ()):
+            paths |= _of_attempt(book, attempt, live)
+    for attempt in orphans(book):
+        paths |= _of_attempt(book, attempt, live)
     for paper, _ in by_paper(book):
         paths |= _badge(paper.id, partial(paper_badge_of, book, paper.id))
     return paths
+
+
+def _of_attempt(book: Book, attempt: Attempt, live: bool) -> Mapping[str, Callable[[], Content]]:
+    """Return the page of an attempt and the files beside it."""
+    paths: dict[str, Callable[[], Content]] = {
+        attempt_address(attempt.id): partial(attempt_page, book, attempt.id, live),
+        attempt_address(attempt.id, ".csv"): partial(trials_csv, book, attempt.id),
+    }
+    if attempt.verdict is not None:
+        of = book.claims.get(attempt.claim)
+        paths[attempt_address(attempt.id, ".svg")] = partial(interval_figure, of, attempt, WIDE)
+        paths[attempt_address(attempt.id, ".narrow.svg")] = partial(interval_figure, of, attempt, NARROW)
+    return {**paths, **_of_evidence(book, attempt)}
 
 
 def _of_evidence(book: Book, attempt: Attempt) -> Mapping[str, Callable[[], Content]]:

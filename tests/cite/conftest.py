@@ -1,8 +1,10 @@
 """One small judged ledger for all tests of evidence and citation, made once, and its bundle."""
 
 import os
+import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -89,9 +91,17 @@ def make_toy_home(tmp_path: Path, own_directory: Path) -> Iterator[Callable[[], 
 
 
 @pytest.fixture
-def own_toy_home(make_toy_home: Callable[[], Path]) -> Path:
-    """Work in a toy home that nobody else uses, to write to its ledger."""
-    return make_toy_home()
+def own_toy_home(toy_home: Path, tmp_path: Path, own_directory: Path) -> Iterator[Path]:
+    """Work in a toy home that nobody else uses, to write to its ledger: a copy of the shared one."""
+    home = tmp_path / "own_toy_home"
+    shutil.copytree(toy_home, home)
+    with closing(sqlite3.connect(home / "mlflow.db")) as store, store:
+        # MLflow writes down where artifacts lie from the root.
+        for column in ("runs.artifact_uri", "experiments.artifact_location"):
+            table, _, name = column.partition(".")
+            store.execute(f"UPDATE {table} SET {name} = replace({name}, ?, ?)", (str(toy_home), str(home)))
+    with in_home(home):
+        yield home
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,7 @@ def with_control(failed: bool | None) -> Attempt:
 
 
 ATTEMPT = make_attempt()
+DISPUTES = chain(Annotation(ATTEMPT.id, "disputed", "B. Li", "2026-06-01", "The clock was wrong."))
 RUN = "repro run widgets/exponent protocol=retrain scale=gpu"
 LACKING: dict[str, tuple[Attempt, dict, str]] = {
     "planned": (make_attempt(execution="planned", verdict=None), {}, f"It is sealed but has not run, so there is no verdict. Run it to its end: {RUN}"),
@@ -64,8 +65,9 @@ LACKING: dict[str, tuple[Attempt, dict, str]] = {
     ),
     "tampered": (ATTEMPT, {"validity": "tampered"}, f"Do not rely on it: the stored bytes are not those that were sealed. Make a new attempt: {RUN}"),
     "disputed": (
-        ATTEMPT, {"validity": "disputed", "annotations": chain(Annotation(ATTEMPT.id, "disputed", "B. Li", "2026-06-01", "The clock was wrong."))},
-        f"It is disputed by B. Li: The clock was wrong. A confirmation can settle that: repro annotate {ATTEMPT.id} confirmed (see its --help)",
+        ATTEMPT, {"validity": "disputed", "annotations": DISPUTES},
+        f"It is disputed by B. Li: The clock was wrong. Whoever has checked that can settle it: repro annotate {ATTEMPT.id} confirmed "
+        f'--settles {DISPUTES[0].digest[:8]} --who "NAME <MAIL>" --why "WHAT WAS FOUND"',
     ),
     "invalidated": (
         ATTEMPT, {"validity": "invalidated", "annotations": chain(Annotation(ATTEMPT.id, "invalidated", "B. Li", "2026-06-01", "A bug."))},
@@ -183,6 +185,17 @@ def test_a_protocol_speaks_by_its_last_attempt() -> None:
     assert chosen.contrary == (early,)
 
 
+def imported(checked_against: str | None) -> Attempt:
+    origin = {"evidence": "0" * 64, "signed_by": None, "checked_against": checked_against}
+    return make_attempt(outcome="mismatch", counter=9, provenance={"origin": origin})
+
+
+def test_an_import_is_not_for_the_reader_to_publish() -> None:
+    (told,) = (sentence for sentence in missing(imported("digest"), validity="current") if "not published" in sentence)
+    assert "repro publish" not in told
+    assert "--address URL" in told
+
+
 def test_a_result_that_came_out_otherwise_cannot_be_hidden() -> None:
     cited = make_attempt(outcome="match", counter=1)
     others = {
@@ -197,6 +210,8 @@ def test_a_result_that_came_out_otherwise_cannot_be_hidden() -> None:
         "by hand": (make_attempt(outcome="mismatch", counter=9, exploratory=True), "current", False),
         "the same": (make_attempt(outcome="match", counter=9), "current", False),
         "failed": (make_attempt(execution="failed", verdict=None, counter=9), "current", False),
+        "a stranger's": (imported(None), "current", False),
+        "somebody's": (imported("key"), "current", True),
     }
     for name, (other, validity, named) in others.items():
         known = make_known(cited, other, validity={other.id: validity})

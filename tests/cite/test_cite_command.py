@@ -124,7 +124,10 @@ def test_a_dispute_stops_a_citation_and_a_settled_one_is_told(results: Path, rep
     published("toy/exact", results, dispute)
     code, out, err = repro("cite", "toy/exact")
     assert (code, out) == (1, "")
-    assert "- It is disputed by B. Li: Two is three. [31m. A confirmation can settle that: repro annotate" in err
+    assert (
+        "- It is disputed by B. Li: Two is three. [31m. Whoever has checked that can settle it: repro annotate" in err
+    )
+    assert f"confirmed --settles {dispute.digest[:8]} --who" in err
     answer = continued(
         (dispute,),
         Annotation(name, "confirmed", "C. Wu", "2026-06-02T00:00:00+00:00", "It is not.", settles=dispute.digest),

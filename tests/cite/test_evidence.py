@@ -205,7 +205,7 @@ def test_an_imported_attempt_gives_its_producers_evidence(own_directory: Path, t
     record(theirs)
     assert evidence_of(name).packed == toy_bundle.packed
     record(replace(theirs, provenance={**theirs.provenance, "dirty": True}))
-    with pytest.raises(EvidenceError, match="no longer gives the evidence that was imported"):
+    with pytest.raises(EvidenceError, match="Pass on the bundle that you were given"):
         evidence_of(name)
 
 

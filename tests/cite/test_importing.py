@@ -396,7 +396,7 @@ def test_the_command_tells_what_came_of_it(ours: Path, bundle_file: Path, toy_bu
         (["missing.zip"], "There is no bundle missing.zip"),
         (["BUNDLE", "--digest", "abc"], "'abc' is no sha256"),
         (["BUNDLE", "--digest", "0" * 64], "is not taken into the ledger"),
-        (["BUNDLE", "--key", "none.pub"], "is not taken into the ledger"),
+        (["BUNDLE", "--key", "none.pub"], "The key none.pub cannot be read"),
         (["BUNDLE", "--signature", "none.json"], "The signature none.json cannot be read"),
     ],
 )
@@ -435,3 +435,24 @@ def test_a_list_counts_theirs_only_once_their_origin_is_proven(
 def test_evidence_of_an_import_is_the_evidence_that_came(ours: Path, bundle_file: Path, toy_bundle: Bundle) -> None:
     taken = import_bundle(bundle_file, digest=toy_bundle.digest, figure=interval_figure)
     assert evidence_of(taken.attempt.id).packed == toy_bundle.packed
+
+
+def test_what_was_imported_and_is_published_here_stands_once_and_stays_theirs(
+    ours: Path, bundle_file: Path, toy_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repro: Repro
+) -> None:
+    from repro.cite.results.index import rewrite
+    from repro.cite.results.publish import publish
+
+    taken = import_bundle(bundle_file)
+    root = tmp_path / "shared"
+    publish(toy_bundle, root, ())
+    rewrite(root)
+    monkeypatch.setenv("REPRO_RESULTS", str(root))
+    (attempt,) = load_attempts("toy/mean")
+    assert attempt.id == taken.attempt.id.partition("~")[0]
+    assert attempt.provenance["origin"]["checked_against"] == "digest", "the index vouches for it"
+    assert [each.attempt for each in latest_verdicts()] == [attempt.id] == known_names()
+    code, out, err = repro("cite", "toy/mean")
+    assert (code, err[:6]) == (0, "cited:"), err
+    assert "author = {{repro-tracker}}" not in out
+    assert "Others (unsigned evidence)" in out

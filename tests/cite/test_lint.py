@@ -329,6 +329,7 @@ LATER = replace(KNOWN, attempt=A[:-1] + "2", outcome="mismatch", started="2026-0
         (replace(LATER, protocol="another"), []),
         (replace(LATER, claim="toy/other"), []),
         (replace(LATER, exploratory=True), []),
+        (replace(LATER, counts=False), []),
         (replace(LATER, validity="invalidated"), []),
         (replace(LATER, validity="post_hoc"), []),
         (replace(LATER, validity="stale"), ["contradicted"]),

@@ -235,7 +235,10 @@ def test_the_tables_stand_between_their_markers_and_the_rest_is_kept(
     page = readme.read_text()
     assert page.startswith("# Mine\n\n<!-- results -->\n\n| paper |")
     assert page.endswith("\n<!-- /results -->\n\nThe end.\n")
-    assert "| [A toy (Author 2024)](docs/papers/toy.md) | 1 | 1 replication at reduced scale (cpu) |  |  |  |" in page
+    assert (
+        '| [Author 2024](docs/papers/toy.md "A toy"), toy | 1 | 1\N{NO-BREAK SPACE}replication at reduced scale (cpu) |  |  |  |'
+        in page
+    )
     assert "[all attempts](docs/results/README.md)" in page
     table = (root / "README.md").read_text()
     assert table.startswith("Before.\n<!-- results -->")

@@ -64,25 +64,27 @@ def test_a_failed_trial_is_listed(toy_bundle: Bundle) -> None:
     assert "1 failed run that is no data is kept" in sentences(verify(toy_bundle), "holds")
 
 
-def test_it_needs_neither_store_nor_torch(toy_bundle: Bundle, tmp_path: Path) -> None:
-    """In a process of its own, in an empty directory, without network, home or claims."""
+def test_the_command_works_without_network_store_or_torch(toy_bundle: Bundle, tmp_path: Path) -> None:
+    """In a process of its own that may open no socket and import none of them."""
     file = tmp_path / "evidence.zip"
     file.write_bytes(toy_bundle.packed)
     program = f"""
 import socket, sys
-def refuse(*a, **k): raise AssertionError("it opened a connection")
-socket.socket.connect = socket.create_connection = refuse
-from pathlib import Path
-from repro.cite.evidence.bundle import read_bundle
-from repro.cite.verification.verify import verify
-report = verify(read_bundle(Path({str(file)!r})), digest={toy_bundle.digest!r})
-print(report.exit_code, [m for m in ("torch", "mlflow", "flask", "matplotlib") if m in sys.modules])
+def refuse(*a, **k): raise AssertionError("it opened a socket")
+socket.socket.__init__ = socket.create_connection = socket.getaddrinfo = refuse
+class Refused:
+    def find_spec(name, *a): assert name not in ("torch", "mlflow", "flask", "matplotlib"), name
+sys.meta_path.insert(0, Refused)
+sys.argv = ["repro", "verify", {str(file)!r}, "--digest", {toy_bundle.digest!r}]
+from repro.cli import main
+main()
 """
     empty = tmp_path / "empty"
     empty.mkdir()
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(empty), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=empty, env=environment)
-    assert done.stdout.strip() == "0 []", done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "the evidence that was cited" in " ".join(done.stdout.split())
     assert list(empty.iterdir()) == []
 
 

@@ -15,7 +15,7 @@ import pytest
 from repro.cite.evidence.bundle import Bundle
 from repro.cite.evidence.dossier import Dossier, read_dossier
 from repro.cite.verification.origin import check_origin
-from repro.cite.verification.verify import verify
+from repro.cite.verification.verify import check_container, verify
 from repro.cite.verification.verify_many import verify_place
 
 ONLY_TOLD = re.compile(
@@ -62,6 +62,10 @@ def envelope(toy_bundle: Bundle, keys: tuple[Path, Path]) -> dict:
     return sign(toy_bundle, keys[0].with_suffix(".key"), "A. Producer")
 
 
+WHOLE = 5
+"""Of so many mutations that are not mended, one is verified whole; of all others the container alone, which finds them too."""
+
+
 def attack(bundle: Bundle, mutations: Iterable[forger.Mutation], envelope: dict, key: Path) -> Counts:
     """Verify every mutation as it is and with mended digests, and each against the true digest and key."""
     counts = Counts()
@@ -71,11 +75,14 @@ def attack(bundle: Bundle, mutations: Iterable[forger.Mutation], envelope: dict,
             forged = Bundle(forger.mended(files) if mended else files)
             if dict(forged.files) == dict(bundle.files):
                 continue  # mending undid it
-            report = verify(forged)
-            counts.codes[report.exit_code] += 1
-            if report.ok:
-                (counts.consistent if mended else counts.missed).append(what)
-                assert report.conclusion.startswith("Internally consistent, origin unproven")
+            if mended or counts.tried % WHOLE == 0:
+                report = verify(forged)
+                counts.codes[report.exit_code] += 1
+                if report.ok:
+                    (counts.consistent if mended else counts.missed).append(what)
+                    assert report.conclusion.startswith("Internally consistent, origin unproven")
+            elif all(finding.status != "fails" for finding in check_container(forged)):
+                counts.missed.append(what)
             by_digest = check_origin(forged, bundle.digest, None, None)
             by_key = check_origin(forged, None, key, envelope)
             for origin in (by_digest, by_key):

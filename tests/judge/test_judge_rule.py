@@ -1,5 +1,7 @@
 """Parts, controls and scales put together."""
 
+from dataclasses import replace
+
 import pytest
 from sealed_claims import exact, judge_with, make_part, make_sealed, mean
 
@@ -77,6 +79,17 @@ def test_parts_match_together_and_mismatch_alone():
     assert three(NEAR, NEAR, NEAR).detail == "All 3 parts match."
     assert three(NEAR, FAR, VAGUE).detail.startswith("1 of 3 parts mismatch; b: 0.9")
     assert three(VAGUE, NEAR, VAGUE).detail.startswith("2 of 3 parts are inconclusive; a: ")
+
+
+def test_the_order_in_which_a_seal_was_read_changes_no_word():
+    """A seal is sealed in the order of the claim's file, and read back in that of canonical JSON."""
+    sealed = make_sealed(ONE, ONE, ONE)
+    turned = replace(sealed, parts=dict(reversed(sealed.parts.items())))
+    estimates = {"main": {"a": FAR, "b": VAGUE, "c": FAR}, "bad": {"a": FAR, "b": NEAR, "c": FAR}}
+    one, other = judge(sealed, estimates), judge(turned, estimates)
+    assert one == other
+    assert one.detail.startswith("2 of 3 parts mismatch; a: ")
+    assert list(other.parts) == ["c", "b", "a"]
 
 
 def test_a_part_mismatches_at_alpha_over_k_and_matches_at_alpha():

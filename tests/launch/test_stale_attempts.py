@@ -168,7 +168,9 @@ def test_somebody_elses_attempt_of_another_name_is_compared_too(write_claims) ->
     file.write_text(file.read_text().replace("0.25", "0.3"))
     assert stale_attempts([theirs]) == {theirs.id: ("The margin was ± 0.25, now ± 0.3.",)}
     gone = replace(theirs, claim="somebody/elses")
-    assert stale_attempts([gone])[gone.id] == ("There is no claim somebody/elses here any more.",)
+    assert stale_attempts([gone])[gone.id] == ("The claim somebody/elses is not in the catalogue here.",)
+    never_here = replace(gone, provenance={**gone.provenance, "origin": {"evidence": "ab" * 32}})
+    assert stale_attempts([never_here]) == {}
 
 
 def test_a_claim_that_was_removed_or_blocked_is_said(write_claims) -> None:
@@ -182,7 +184,7 @@ def test_a_claim_that_was_removed_or_blocked_is_said(write_claims) -> None:
     )
     assert reasons(made) == ("The claim is blocked now: the numbers",)
     file.unlink()
-    assert reasons(made) == ("There is no claim toy/exact here any more. Did you mean 'toy/mean'?",)
+    assert reasons(made) == ("The claim toy/exact is not in the catalogue here. Did you mean 'toy/mean'?",)
     assert run_again(made) == ""
 
 

@@ -13,8 +13,10 @@ import pytest
 from ledger_examples import PAPER, attempt, by_key, claim, diverged, failed, record, verdict
 
 from repro.ledger import published, read
+from repro.ledger.calibrations import calibration_text
 from repro.ledger.fast import known_names, latest_verdicts
-from repro.ledger.write import record_attempts
+from repro.ledger.write import record_attempts, record_calibrations
+from repro.schema.calibration import Calibration
 from repro.schema.canonical import canonical_json
 from repro.schema.errors import RecordError, StoreError
 from repro.schema.jsonform import to_json
@@ -154,6 +156,38 @@ def test_an_imported_attempt_that_is_also_published_stands_once(results: Path) -
     (known,) = read.load_known()
     assert (known.attempt.id, known.origin, known.evidence) == (OURS.id, "both", evidence)
     assert read.load_attempt(imported.id) == imported
+
+
+def test_theirs_of_proven_origin_stands_beside_ours_in_a_listing(results: Path) -> None:
+    later = "2030-01-01T00:00:00+00:00"
+    origin = {"evidence": "ab" * 32, "signed_by": None, "checked_against": "digest"}
+    imported = replace(OURS, id=f"{OURS.id}~abababab", started=later, provenance={"origin": origin})
+    for each in (OURS, imported):
+        record_attempts([(each, PAPER, claim())], by_key(RECORDS), {})
+    assert [(found.attempt, found.theirs) for found in latest_verdicts()] == [(OURS.id, False), (imported.id, True)]
+
+
+def test_the_ledgers_own_error_rates_go_before_published_ones(results: Path) -> None:
+    put(results, (OURS, "1a2b3c4d"))
+    (result,) = published.published_results()
+    rates = Calibration(
+        OURS.sealed.digest, OURS.claim, OURS.protocol, OURS.scale, (), "exact", {}, "published", 1, "seed", 0
+    )
+    file = published.calibration_file(published.directory_of(result))
+    file.write_text(calibration_text(rates), encoding="utf-8")
+    assert read.calibrations() == read.calibrations(OURS.claim) == {OURS.sealed.digest: rates}
+    assert read.calibrations("nobody/nothing") == {}
+    assert read.calibration_of(OURS.id) is None
+    record_attempts([(OURS, PAPER, claim())], by_key(RECORDS), {})
+    ours = replace(rates, seed=7)
+    record_calibrations([ours])
+    assert read.calibrations() == {OURS.sealed.digest: ours}
+    assert read.calibration_of(OURS.id) == ours
+    file.write_text("{", encoding="utf-8")
+    assert read.calibrations() == {OURS.sealed.digest: ours}
+    ((named, problem),) = published.published_calibrations()
+    assert named == result
+    assert isinstance(problem, RecordError)
 
 
 def test_two_results_directories(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,9 +63,11 @@ def test_a_fresh_clone_shows_published_results_on_the_overview_and_on_every_clai
     )
     overview = Page(overview_page(book)).words
     assert "✓ 1 match ✗ 1 mismatch" in overview
-    assert "2 results can be cited; the evidence of 2 attempts is published here, for anyone to check." in overview
+    assert "2 results can be cited, marked citable ; the evidence of 2 attempts is published here" in overview
     assert overview.count("evidence published") == 2
     for claim, tried in ((EXPONENT, OURS), (FACTOR, MISS)):
+        assert f'<a class="mark" href="claim/{claim.id}.html#cite">citable</a>' in overview_page(book)
+        assert '<a class="mark" href="#cite">citable</a>' in claim_page(book, claim.id)
         shown = words(book, claim.id)
         assert f"sha256:{bundle_of(tried).digest}" in shown
         assert "evidence published" in shown

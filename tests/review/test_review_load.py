@@ -1,14 +1,18 @@
 """The book from catalogue and ledger."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from trust_book import usual
 
+from repro.cite.evidence.bundle import read_bundle
 from repro.judge.staleness import Stale, stale_text
-from repro.ledger.annotations import annotate, entry
+from repro.ledger.annotations import annotate, annotations, entry, readable_annotations
 from repro.review.book import stands, state_of, validity
 from repro.review.load import open_book, stale_reasons
+from repro.review.pages import claim_page
 from repro.review.site import write_site
 from repro.schema.errors import StoreError
 from tests_support import CLAIM, DETERMINISTIC_CLAIM, RECIPE, STUDY, SUM, forget_recipes
@@ -234,3 +238,57 @@ def test_a_damaged_file_of_checks_is_named_and_stops_nothing(home: Path) -> None
     (home / "claims/checked/toy/mean.yaml").write_text("{")
     book = open_book()
     assert "Who checked its published values cannot be read" in book.problems["toy/mean"][0]
+
+
+def test_an_attempt_whose_entries_are_damaged_does_not_hide_those_of_another_of_its_claim(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    directory = published_directory(home)
+    copy = directory.with_name(f"{directory.name[:-1]}2")
+    index = home / "results/index.json"
+    results = json.loads(index.read_text())
+    (one,) = results["results"]
+    two = {**one, "attempt": f"{one['attempt'][:-1]}2", "place": f"{one['place'][:-1]}2", "evidence": "0" * 64}
+    index.write_text(json.dumps({**results, "results": [one, two]}))
+    annotate(entry(one["attempt"], "confirmed", "A. Reader", "Ran it again."))
+    damaged = copy.with_name(f"{copy.name}.annotations.jsonl")
+    damaged.mkdir()
+    try:
+        found, problems = readable_annotations("toy/exact")
+        assert set(found) == {one["attempt"]}
+        assert set(problems) == {two["attempt"]}
+        with pytest.raises(StoreError, match="cannot be read"):
+            annotations("toy/exact")
+    finally:
+        damaged.rmdir()
+
+
+def test_published_error_rates_reach_a_fresh_clone_and_damaged_ones_are_named(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from repro.cli.publish_command import publish
+
+    monkeypatch.chdir(tmp_path)
+    (attempt,) = [a for a in open_book().attempts if a.claim == "toy/exact"]
+    rates = usual(attempt)
+    monkeypatch.setattr("repro.ledger.read.calibration_of", {attempt.id: rates}.get)
+    publish(["toy/exact"])
+    directory = published_directory(home)
+    file = directory.with_name(f"{directory.name}.calibration.json")
+    before = file.stat().st_mtime_ns
+    publish(["toy/exact"])
+    assert file.stat().st_mtime_ns == before
+    assert read_bundle(directory).digest == open_book().published[attempt.id].evidence
+
+    book = open_book()
+    assert book.calibrations == {attempt.sealed.digest: rates}
+    assert book.problems == {}
+    assert "Not calibrated yet" not in claim_page(book, "toy/exact")
+
+    for text in ("{", file.read_text().replace(attempt.sealed.digest, "0" * 64)):
+        file.write_text(text)
+        book = open_book()
+        assert book.calibrations == {}
+        assert "Its published error rates cannot be read" in book.problems[attempt.id][0]
+        assert state_of(book, book.claims["toy/exact"]) == "match"

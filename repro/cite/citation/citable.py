@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from repro.cite.citation.lacking import Evidence as Evidence
 from repro.cite.citation.lacking import missing as missing
+from repro.cite.citation.lacking import origin_proven
 from repro.cite.citation.works import is_web_address
 from repro.schema.annotation import Annotation, SourceCheck
-from repro.schema.claim import Claim, Paper
+from repro.schema.claim import SCALES, Claim, Paper
 from repro.schema.errors import ReproError, nearest
 from repro.schema.published import PublishedResult
 from repro.schema.verdict import Attempt, Validity
@@ -125,7 +126,8 @@ def contrary(known: Known, cited: Attempt) -> tuple[Attempt, ...]:
     """Return the attempts at the same claim that a citation must not hide, the latest first.
 
     Those that ran to their end as sealed, at a scale that decides for them, and came out otherwise. One that has become stale or
-    disputed is among them: changing a margin must not hide what came out under the old one. Withdrawn and tampered ones are not.
+    disputed is among them: changing a margin must not hide what came out under the old one. Withdrawn and tampered ones are not,
+    nor are imported ones whose origin nothing proves: anybody could have made those up.
     """
     found = [
         each
@@ -133,6 +135,7 @@ def contrary(known: Known, cited: Attempt) -> tuple[Attempt, ...]:
         if each.id != cited.id
         and each.execution == "completed"
         and not each.exploratory
+        and origin_proven(each)
         and each.scale in each.sealed.decisive
         and known.validity_of(each) not in ("invalidated", "tampered")
         and _outcome(each) in _TOLD_APART
@@ -148,6 +151,8 @@ def _asked(known: Known, attempt: str | None, protocol: str | None, scale: str |
         )
     if protocol is not None and protocol not in {*known.claim.protocols, *(a.protocol for a in known.attempts)}:
         raise ReproError(f"{known.claim.id} has no protocol '{protocol}'.{nearest(protocol, known.claim.protocols)}")
+    if scale is not None and scale not in SCALES:
+        raise ReproError(f"There is no scale '{scale}'.{nearest(scale, SCALES)}")
     return [
         each
         for each in known.attempts

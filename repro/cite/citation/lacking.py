@@ -51,6 +51,12 @@ def missing(
     return tuple(map(one_line, found))
 
 
+def origin_proven(attempt: Attempt) -> bool:
+    """Return whether it is known whose an attempt is: it was not imported, or its makers' digest or key vouched for it."""
+    origin = attempt.provenance.get("origin")
+    return not isinstance(origin, Mapping) or origin.get("checked_against") in ("digest", "key")
+
+
 def _again(attempt: Attempt, *words: str) -> str:
     return " ".join(("repro run", attempt.claim, f"protocol={attempt.protocol}", f"scale={attempt.scale}", *words))
 
@@ -75,8 +81,7 @@ def _untrusted(
     if attempt.exploratory:
         changed = f" ({', '.join(attempt.overrides)})" if attempt.overrides else ""
         found.append(f"Sealed settings were changed by hand{changed}. Run it as it stands: {_again(attempt)}")
-    origin = attempt.provenance.get("origin")
-    if isinstance(origin, Mapping) and origin.get("checked_against") not in ("digest", "key"):
+    if not origin_proven(attempt):
         found.append(
             "It was imported from others and its origin is unproven. Import it again with the digest or key that its makers gave: "
             "repro import BUNDLE --digest DIGEST"
@@ -91,8 +96,10 @@ def _untrusted(
     elif validity == "disputed":
         disputes = [note for note in annotations if note.kind == "disputed" and note.digest not in answered]
         said = f" by {disputes[-1].who}: {disputes[-1].why.rstrip('.')}" if disputes else ""
+        which = disputes[-1].digest[:8] if disputes else "DIGEST"
         found.append(
-            f"It is disputed{said}. A confirmation can settle that: repro annotate {attempt.id} confirmed (see its --help)"
+            f"It is disputed{said}. Whoever has checked that can settle it: repro annotate {attempt.id} confirmed --settles {which} "
+            f'--who "NAME <MAIL>" --why "WHAT WAS FOUND"'
         )
     elif validity == "post_hoc":
         found.append(
@@ -145,6 +152,10 @@ def _unattributed(attempt: Attempt) -> list[str]:
 
 
 def _unpublished(attempt: Attempt, evidence: Evidence | None) -> list[str]:
+    if (evidence is None or not evidence.address) and "origin" in attempt.provenance:
+        return [
+            "Its evidence is not published here, and is for its makers to publish. Say where it lies: --address URL"
+        ]
     if evidence is None or not evidence.address:
         return [
             f"Its evidence is not published. Publish it: repro publish {attempt.id} (or say where it lies with --address URL)"

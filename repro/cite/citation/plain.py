@@ -1,12 +1,8 @@
 """Text from elsewhere made safe to print and to put into a field."""
 
-import unicodedata
+from repro.schema.plain_text import plain as one_line
 
-
-def one_line(text: str) -> str:
-    """Return text on one line, without control and formatting characters: some of them reorder what a reader sees."""
-    spaced = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
-    return " ".join("".join(c for c in spaced if unicodedata.category(c) not in ("Cf", "Cs", "Cn")).split())
+__all__ = ["capitalised", "one_line"]
 
 
 def capitalised(text: str) -> str:

@@ -38,6 +38,8 @@ class KnownResult:
     why: str = ""
     """Why it is not current, in words."""
     exploratory: bool = False
+    counts: bool = True
+    """False for somebody else's that was imported and whose origin nothing proves."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,7 @@ def _contradicted(result: KnownResult, known: Mapping[str, KnownResult]) -> list
         and other.outcome != result.outcome
         and other.validity not in _NOT_HEARD
         and not other.exploratory
+        and other.counts
     ]
     newer = [
         other

@@ -206,8 +206,11 @@ def add_entries(directory: Path, attempt_id: str, entries: Chain) -> None:
             write_atomically(file, chain_text(whole))
 
 
-def put_calibration(directory: Path, calibration: Calibration | None) -> None:
+def put_calibration(directory: Path, calibration: Calibration | None) -> bool:
     """Write the error rates of an attempt's seal beside its published directory; without any, what lies there stays.
+
+    Returns:
+        Whether something was written.
 
     They are no evidence and decide nothing, so newer ones take the place of older ones.
 
@@ -215,8 +218,11 @@ def put_calibration(directory: Path, calibration: Calibration | None) -> None:
         StoreError: if the file cannot be written.
     """
     file = calibration_file(directory)
-    if calibration is not None and (not file.exists() or file.read_bytes() != calibration_text(calibration).encode()):
+    if calibration is None or (file.exists() and file.read_bytes() == calibration_text(calibration).encode()):
+        return False
+    with writing(directory.parent):
         write_atomically(file, calibration_text(calibration))
+    return True
 
 
 def annotations_file(directory: Path) -> Path:

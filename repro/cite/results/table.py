@@ -37,7 +37,7 @@ _NOUNS: Mapping[Kind, tuple[str, str]] = {
 _COUNTED = (
     "Counted are attempts: of every protocol the latest, at the largest scale it was published at. What is not called reduced "
     "was done in full; *recomputation* checks published numbers against each other, *reanalysis* published data with an analysis "
-    "of our own."
+    "of our own. Open: nothing is published that counts."
 )
 _REDUCED = {"gpu": "reduced scale (gpu)", "cpu": "reduced scale (cpu)", "smoke": "smoke scale"}
 
@@ -61,16 +61,14 @@ def attempts_table(rows: Sequence[Row]) -> str:
 
     Claims and protocols are steps of a place that was checked, so they need no escaping.
     """
-    head = ("claim", "protocol", "measured", "reads as", "kind", "scale", "n", "evidence")
+    head = ("claim, protocol", "measured", "reads as", "scale", "n", "evidence")
     lines = [_line(head), _line("---" for _ in head)]
     for row in sorted(rows, key=_order):
         result, attempt = row.result, row.attempt
         cells = (
-            f"[{result.claim}]({link(result.place)})",
-            result.protocol,
+            f"[{result.claim}]({link(result.place)}), {result.protocol}",
             plain(measured(attempt)),
             plain(reads(row)),
-            plain(result.kind.replace("_", " ")),
             plain(_scale_with_ratio(attempt)),
             plain(units(attempt)),
             f"`{result.evidence[:12]}`",
@@ -151,9 +149,8 @@ def papers_table(
     for claim in claims:
         everything[claim.paper].append(claim.id)
     blocked = {claim.id for claim in claims if claim.blocked is not None}
-    for name, ids in sorted(everything.items(), key=lambda item: _title(papers, item[0]).casefold()):
-        title = plain(_title(papers, name))
-        cell = f"[{title}]({link(pages[name])})" if name in pages else title
+    for name, ids in sorted(everything.items(), key=lambda item: _short(papers, item[0]).casefold()):
+        cell = _paper_cell(papers, name, pages.get(name))
         lines.append(
             _line((cell, str(len(ids)), *_counts([row for row in shown if row.result.claim in ids], ids, blocked)))
         )
@@ -186,14 +183,16 @@ def _counts(rows: Sequence[Row], ids: Sequence[str], blocked: set[str]) -> list[
 
 def _noun(kind: Kind, scale: str, count: int) -> str:
     where = f" at {_REDUCED[scale]}" if scale in _REDUCED else ""
-    return f"{count} {_NOUNS[kind][count != 1]}{where}"
+    return f"{count}\N{NO-BREAK SPACE}{_NOUNS[kind][count != 1]}{where}"
 
 
 def _rest(ids: Sequence[str], rows: Sequence[Row], blocked: set[str]) -> str:
     tried = {row.result.claim for row in rows}
     stuck = sum(name in blocked for name in ids)
     idle = sum(name not in blocked and name not in tried for name in ids)
-    return ", ".join(f"{count} {word}" for count, word in ((stuck, "blocked"), (idle, "without a result")) if count)
+    return ", ".join(
+        f"{count}\N{NO-BREAK SPACE}{word}" for count, word in ((stuck, "blocked"), (idle, "open")) if count
+    )
 
 
 def with_table(page: str, table: str) -> str | None:
@@ -208,9 +207,19 @@ def link(place: str) -> str:
     return quote(place, safe="/@.-_~=+#")
 
 
-def _title(papers: Mapping[str, Paper], name: str) -> str:
+def _paper_cell(papers: Mapping[str, Paper], name: str, page: str | None) -> str:
+    """Return a paper so short that its row is one line; its title is what a pointer over the link shows."""
+    short = plain(_short(papers, name))
+    if page is None:
+        return f"{short}, {plain(name)}" if name in papers else short
+    title = plain(papers[name].title).replace('"', "&quot;") if name in papers else ""
+    shown = f'[{short}]({link(page)} "{title}")' if title else f"[{short}]({link(page)})"
+    return f"{shown}, {plain(name)}" if name in papers else shown
+
+
+def _short(papers: Mapping[str, Paper], name: str) -> str:
     paper = papers.get(name)
-    return f"{paper.title} ({short_authors(paper.authors)} {paper.year})" if paper else name
+    return f"{short_authors(paper.authors)} {paper.year}" if paper else name
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -122,7 +122,8 @@ def read_key_file(file: Path) -> bytes:
             content = stream.read(MAX_KEY_BYTES + 1)
     except OSError as error:
         raise SignatureError(
-            f"The key {file} cannot be read ({error.strerror or error}). Make a pair with repro keygen NAME."
+            f"The key {file} cannot be read ({error.strerror or error}). repro keygen NAME makes a pair to sign with; the key to "
+            f"verify with comes from whoever signed."
         ) from error
     if len(content) > MAX_KEY_BYTES:
         raise SignatureError(f"{file} is larger than any key ({MAX_KEY_BYTES >> 10} KiB): it is another file.")

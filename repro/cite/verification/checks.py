@@ -10,7 +10,7 @@ from repro.cite.evidence.dossier import Dossier, counting, in_order
 from repro.cite.verification.findings import ORIGIN, SEAL, TRIALS, Finding, Status
 from repro.cite.verification.rejudge import arms_at
 from repro.judge.seal import seal
-from repro.schema.claim import Claim
+from repro.schema.claim import Claim, Paper
 from repro.schema.dataset import DataSet
 from repro.schema.errors import ReproError
 from repro.schema.study import Study
@@ -163,11 +163,12 @@ def same_as_installed(dossier: Dossier) -> Iterator[Finding]:
 
     try:
         name = dossier.attempt.claim
-        installed: Claim | None = load("claim", name) if name in config_files("claim") else None
+        if name not in config_files("claim"):
+            return
+        installed: Claim = load("claim", name)
+        paper: Paper = load("paper", installed.paper)
     except ReproError:
         return  # claims of the reader that cannot be read say nothing of the evidence
-    if installed is None:
-        return
     if installed.parts == dossier.attempt.sealed.parts:
         told = "Targets, margins and rules are those of the claim as it is installed here."
         yield Finding("holds", told, ORIGIN)
@@ -176,6 +177,16 @@ def same_as_installed(dossier: Dossier) -> Iterator[Finding]:
         mine, theirs = installed.parts, dossier.attempt.sealed.parts
         wrong = sorted(part for part in parts if mine.get(part) != theirs.get(part))
         told = f"The claim {name} that is installed here says something else today of {_listed(wrong)}: compare them."
+        yield Finding("stated", told, ORIGIN)
+    words = {
+        "the claim's statement": (dossier.claim.statement, installed.statement),
+        "the paper's title": (dossier.paper.title, paper.title),
+        "the paper's authors": (dossier.paper.authors, paper.authors),
+        "the paper's year": (dossier.paper.year, paper.year),
+    }
+    # No seal covers them, so whoever changes them changes no digest but that of the bundle.
+    if others := [what for what, (told_there, here) in words.items() if told_there != here]:
+        told = f"It gives {' and '.join(others)} otherwise than this installation does: compare them."
         yield Finding("stated", told, ORIGIN)
 
 

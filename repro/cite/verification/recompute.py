@@ -44,7 +44,7 @@ def recompute(dossier: Dossier, producer: Producer, vouched: bool) -> Recomputed
     claimed = dossier.attempt
     as_claimed = as_records_show(claimed, dossier.claim, dossier.records)
     try:
-        installed = installed_estimator(claimed.sealed)
+        installed = installed_estimator(claimed.sealed, len(dossier.records))
     except NotInstalled as error:
         told = f"The estimate cannot be recomputed here: {error} {producer.cure}"
         return Recomputed(as_claimed, (Finding("unknown", told, VERDICT), *_by_the_rule(claimed, producer, vouched)))
@@ -94,9 +94,7 @@ def _same(again: Attempt, dossier: Dossier, installed: Installed, how: str) -> l
     )
     name = again.sealed.estimator.rpartition(".")[2]
     found = [
-        Finding(
-            "holds", f"{name} was applied again to all {rows} rows{by}: {_values(verdict)}, {how}.", VERDICT
-        ),
+        Finding("holds", f"{name} was applied again to all {rows} rows{by}: {_values(verdict)}, {how}.", VERDICT),
         Finding("holds", f"By the sealed rule that is: {verdict.outcome} ({reading(again)}), {how}.", VERDICT),
     ]
     for control, decided in verdict.controls.items():

@@ -26,6 +26,8 @@ NO_RECIPE = "repro.stats"
 
 MOST = 1_000_000
 """Most draws, starts or repeats that are done for a stranger."""
+MOST_AT_ONCE = 100 * MOST
+"""Most of them times trials: a bootstrap holds as many numbers in memory."""
 
 
 class NotInstalled(ConfigError):
@@ -45,11 +47,15 @@ class Installed:
     """Whether its sources have the sealed digest."""
 
 
-def installed_estimator(sealed: Sealed) -> Installed:
+def installed_estimator(sealed: Sealed, trials: int = 1) -> Installed:
     """Return the estimator that a seal names, of those that this installation exports.
 
     They are those of `repro.stats`, and those of the recipe that the installed study of the sealed name has. No module is
     imported because a bundle names it: neither a recipe, nor an estimator, nor a package above one.
+
+    Args:
+        sealed: names it, with its arguments.
+        trials: how many it is to read.
 
     Raises:
         NotInstalled: if there is no such estimator here.
@@ -64,16 +70,17 @@ def installed_estimator(sealed: Sealed) -> Installed:
     except ConfigError as error:
         raise NotInstalled(str(error)) from error
     for spec, function in zip(specs, functions, strict=True):
-        _require_bounded(spec, function)
+        _require_bounded(spec, function, trials)
     return Installed(functions[0], estimator_is_sealed_one(sealed))
 
 
-def _require_bounded(spec: EstimatorSpec, function: Estimator) -> None:
+def _require_bounded(spec: EstimatorSpec, function: Estimator, trials: int) -> None:
+    most = min(MOST, MOST_AT_ONCE // max(trials, 1))
     for name, parameter in inspect.signature(function).parameters.items():
         size = spec.arguments.get(name)
-        if parameter.annotation in (int, "int") and name != "seed" and isinstance(size, int) and size > MOST:
+        if parameter.annotation in (int, "int") and name != "seed" and isinstance(size, int) and size > most:
             raise NotInstalled(
-                f"{spec.target} is asked for {name} = {size:.3g}; no more than {MOST} is done for a stranger."
+                f"{spec.target} is asked for {name} = {size:.3g}; no more than {most} is done for a stranger."
             )
 
 

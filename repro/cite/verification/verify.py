@@ -14,10 +14,11 @@ from repro.cite.evidence.content import BUNDLE_VERSION, README_FILE, SUMS_FILE, 
 from repro.cite.evidence.crate import CRATE_FILE
 from repro.cite.evidence.dossier import SOURCE_PREFIX, TRIALS_FILE, Dossier, read_dossier
 from repro.cite.verification.checks import check_seal, check_trials, same_as_installed
-from repro.cite.verification.findings import CONTAINER, ORIGIN, TEXTS, TRIALS, Finding, Report, conclude
+from repro.cite.verification.findings import CONTAINER, ORIGIN, TEXTS, TRIALS, VERDICT, Finding, Report, conclude
 from repro.cite.verification.origin import check_origin
 from repro.cite.verification.producer import Producer, producer_of, stated
 from repro.cite.verification.recompute import recompute
+from repro.cite.verification.time_limit import LONGEST_S, within
 from repro.ledger.content import ATTEMPT_FILE, CLAIM_FILE, FIGURE_FILE
 from repro.schema.errors import ReproError
 from repro.schema.jsonform import parse_json
@@ -50,21 +51,32 @@ def verify(
     """
     origin = check_origin(bundle, digest, public_key, envelope)
     known = bool(origin.vouched) or listed == bundle.digest
-    found = [*origin.findings, *_guarded(lambda: _container(bundle), CONTAINER)]
-    newer = list(_guarded(lambda: _other_versions(bundle), CONTAINER))
-    found += newer
-    read = None if newer else _read(bundle, found)
-    if read is not None:
-        producer = producer_of(read.attempt)
-        found += _guarded(lambda: check_seal(read, producer.blame), CONTAINER)
-        found += _guarded(lambda: check_trials(read), TRIALS)
-        found += _guarded(lambda: _judged(bundle, read, producer, known), TEXTS)
-        found += _guarded(lambda: stated(read, producer), CONTAINER)
-        found += _guarded(lambda: same_as_installed(read), ORIGIN)
-    attempt = read.attempt if read else None
+    found, read = list(origin.findings), list[Dossier]()
+    if not within(LONGEST_S, lambda: _check(bundle, known, found, read)):
+        told = (
+            f"Checking it was stopped after {LONGEST_S / 60:g} minutes: it asks for more work than any evidence of this project. "
+            f"What was not reached was not checked."
+        )
+        found.append(Finding("unknown", told, VERDICT))
+    attempt = read[0].attempt if read else None
     return conclude(
         bundle.digest, attempt.id if attempt else "", _claims(attempt) if attempt else "", found, origin.vouched
     )
+
+
+def _check(bundle: Bundle, vouched: bool, found: list[Finding], read: list[Dossier]) -> None:
+    """Check everything but the origin; findings are there as soon as they are made, and so is what was read."""
+    found += _guarded(lambda: check_container(bundle), CONTAINER)
+    newer = list(_guarded(lambda: _other_versions(bundle), CONTAINER))
+    found += newer or _read(bundle, read)
+    if not read:
+        return
+    dossier, producer = read[0], producer_of(read[0].attempt)
+    found += _guarded(lambda: check_seal(dossier, producer.blame), CONTAINER)
+    found += _guarded(lambda: check_trials(dossier), TRIALS)
+    found += _guarded(lambda: _judged(bundle, dossier, producer, vouched), TEXTS)
+    found += _guarded(lambda: stated(dossier, producer), CONTAINER)
+    found += _guarded(lambda: same_as_installed(dossier), ORIGIN)
 
 
 def _claims(attempt: Attempt) -> str:
@@ -86,7 +98,8 @@ def _guarded(check: Callable[[], Iterator[Finding]], group: str) -> Iterable[Fin
     return found
 
 
-def _container(bundle: Bundle) -> Iterator[Finding]:
+def check_container(bundle: Bundle) -> Iterator[Finding]:
+    """Check that nothing is in a bundle but its files, each with the sha256 that is listed."""
     if bundle.canonical:
         yield Finding("holds", "Nothing is in it but its files: no comment, time or hidden byte.", CONTAINER)
     else:
@@ -141,9 +154,8 @@ def _object(content: bytes, name: str) -> dict[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
-def _read(bundle: Bundle, found: list[Finding]) -> Dossier | None:
-    """Read the primary files strictly; their digests are checked on the way."""
-    read: list[Dossier] = []
+def _read(bundle: Bundle, read: list[Dossier]) -> list[Finding]:
+    """Read the primary files strictly into `read`; their digests are checked on the way."""
 
     def check() -> Iterator[Finding]:
         read.append(read_dossier(bundle))
@@ -151,13 +163,12 @@ def _read(bundle: Bundle, found: list[Finding]) -> Dossier | None:
             "holds", "Every document in it is of a version that this installation reads, and whole.", CONTAINER
         )
 
-    found += [
+    return [
         replace(finding, sentence=f"{finding.sentence} Nothing that rests on it was checked.")
         if finding.status == "fails"
         else finding
         for finding in _guarded(check, CONTAINER)
     ]
-    return read[0] if read else None
 
 
 def _judged(bundle: Bundle, dossier: Dossier, producer: Producer, vouched: bool) -> Iterator[Finding]:

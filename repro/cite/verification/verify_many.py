@@ -80,9 +80,7 @@ def verify_place(
         bundle = read_bundle(place)
     except (ReproError, OSError) as error:
         return unreadable(error)
-    return verify(
-        bundle, digest=digest, public_key=public_key, envelope=envelope, listed=_listed_digest(place)
-    )
+    return verify(bundle, digest=digest, public_key=public_key, envelope=envelope, listed=_listed_digest(place))
 
 
 def _listed_digest(place: Path) -> str | None:
