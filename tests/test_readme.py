@@ -21,7 +21,7 @@ def commands() -> list[list[str]]:
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_relative_links_lead_somewhere(page: Path) -> None:
-    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+    for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)\s]*)?(?:\s+\"[^\"]*\")?\)", page.read_text()):
         assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
@@ -57,7 +57,7 @@ def test_every_command_shown_exists() -> None:
 
     known = {command.name for command in app.registered_commands}
     for page in DOCS:
-        for line in re.findall(r"^\s*repro ([a-z]+)\b", page.read_text(), re.MULTILINE):
+        for line in re.findall(r"^\s*repro ([a-z]+(?:-[a-z]+)*)\b", page.read_text(), re.MULTILINE):
             assert line in known, f"{page.name} shows `repro {line}`"
 
 
