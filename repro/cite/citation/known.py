@@ -94,7 +94,9 @@ def with_evidence(
             ) from error
         listed = Evidence(read, listed.address, indexed=place.published.evidence)
     elif listed.digest == _TO_BE_READ:
-        listed = Evidence(evidence_of(cited.id).digest, listed.address)
+        origin = cited.provenance.get("origin") or {}
+        # Evidence of others is what they handed over; made again here, its figure may be another drawing.
+        listed = Evidence(origin.get("evidence") or evidence_of(cited.id).digest, listed.address)
     return replace(known, evidence={**known.evidence, cited.id: listed})
 
 
