@@ -124,10 +124,10 @@ def citing_attempt(book: Book, attempt: Attempt) -> Citing | None:
     return Citing(book, known, attempt, missing_of(book, known, attempt))
 
 
-def citable(book: Book) -> tuple[Attempt, ...]:
-    """Return every attempt in the book that can be cited."""
+def citable(book: Book, claim: Claim | None = None) -> tuple[Attempt, ...]:
+    """Return every attempt in the book, or at one claim, that can be cited."""
     found: list[Attempt] = []
-    for claim in book.claims.values():
-        known = known_of(book, claim)
+    for each in book.claims.values() if claim is None else (claim,):
+        known = known_of(book, each)
         found += [attempt for attempt in known.attempts if not missing_of(book, known, attempt)]
     return tuple(found)
