@@ -404,9 +404,8 @@ def test_changed_citations_are_listed(repro: Any, paper: Path, toy_bundle: Bundl
 
 
 def test_a_changed_margin_makes_a_citation_stale(repro: Any, own_toy_home: Path) -> None:
-    from conftest import forget_recipes
-
     from repro.ledger.read import load_attempts
+    from tests_support import forget_recipes
 
     attempt = next(each.id for each in load_attempts("toy/mean"))
     Path("paper.tex").write_text(f"\\cite{{{citation_key(attempt)}}}\n")
