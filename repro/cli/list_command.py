@@ -86,8 +86,11 @@ def _marks(verdicts: "Sequence[LatestVerdict]") -> dict[str, tuple[str, ...]]:
     from repro.schema.annotation import broken_at, standing
 
     stale, (added, unreadable) = stale_reasons(), readable_annotations()
+    # The id alone does not tell: whoever runs a published attempt again gets the same one.
     published = {
-        name for each in published_results() for name in (each.attempt, name_with_digest(each.attempt, each.evidence))
+        (name, each.started)
+        for each in published_results()
+        for name in (each.attempt, name_with_digest(each.attempt, each.evidence))
     }
     found = {}
     for verdict in verdicts:
@@ -100,7 +103,7 @@ def _marks(verdicts: "Sequence[LatestVerdict]") -> dict[str, tuple[str, ...]]:
             "stale": verdict.attempt in stale and verdict.validity != "stale" and not verdict.exploratory,
             "exploratory": verdict.exploratory,
             "theirs": verdict.theirs,
-            "published": verdict.published or verdict.attempt in published,
+            "published": verdict.published or (verdict.attempt, verdict.started) in published,
         }
         found[verdict.attempt] = tuple(word for word, holds in told.items() if holds)
     return {attempt: words for attempt, words in found.items() if words}
