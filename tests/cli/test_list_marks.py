@@ -27,6 +27,7 @@ def test_only_the_published_attempt_is_marked_so(
     monkeypatch: pytest.MonkeyPatch, attempt: str, started: str, marks: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr("repro.ledger.published.published_results", lambda: (PUBLISHED,))
+    monkeypatch.setattr("repro.ledger.annotations.readable_annotations", lambda: ({}, {}))
     verdict = LatestVerdict("toy/mean", "replicate", "cpu", "match", None, "current", "completed", started, attempt)
     found = _marks([verdict]).get(attempt, ())
     assert tuple(mark for mark in found if mark != "theirs") == marks
