@@ -21,7 +21,7 @@ from repro.cite.verification.verify_many import verify_place
 ONLY_TOLD = re.compile(
     r"figure\.svg: "
     r"|claim\.json: \.(paper\.(note|url|doi|venue)|claim\.note|data)"
-    r"|trials\.jsonl\[\d+\]: \.(error|label|study|process|machine\.(cores|memory_gib|threads)|packages|curves|started)"
+    r"|trials\.jsonl\[\d+\]: \.(error|label|study|process|machine\.(cores|memory_gib|threads|torch)|packages|curves|started)"
     r"|trials\.jsonl\[0\]: \.(seals|seconds)"  # of the run that failed
     r"|trials\.jsonl\[\d+\]: \.rows\[0\]\.flops"  # of a control, whose compute is not compared with the paper's
     r"|trials\.jsonl: bit"
