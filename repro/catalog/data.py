@@ -17,22 +17,27 @@ def fetch(data: DataSet) -> Path:
         return here
     if data.derived:
         return require(data)  # which says how the table is made
-    import pooch
+    from repro.catalog.download import WrongDigest, download
 
     target = cache_dir() / "data" / data.file
-    pooch.get_logger().setLevel("ERROR")
     try:
-        got = pooch.retrieve(data.url, known_hash=f"sha256:{data.sha256}", fname=target.name, path=target.parent)
-    except ValueError as error:
+        download(data.url, target, data.sha256)
+    except WrongDigest as error:
         raise DataError(
-            f"What {data.url} serves for data set '{data.id}' is not the registered file: its sha256 must be {data.sha256}. "
-            f"Nothing was kept. The upstream file has changed or the transfer was altered; put the registered file below a "
-            f"directory named in REPRO_DATA as {data.file}."
+            f"What {data.url} serves for data set '{data.id}' is not the registered file: its sha256 must be {data.sha256}, "
+            f"got {error}. Nothing was kept. The upstream file has changed or the transfer was altered; put the registered "
+            f"file below a directory named in REPRO_DATA as {data.file}."
         ) from error
-    except Exception as error:  # requests, urllib3 and the socket each raise their own
+    except OSError as error:
         reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+        partial = target.with_name(f"{target.name}.partial")
+        kept = (
+            f" {partial.stat().st_size} bytes of it are here, and the next try goes on from there."
+            if partial.is_file()
+            else ""
+        )
         raise DataError(
-            f"Data set '{data.id}' (file {data.file}) is not on this machine, and {data.url} could not be reached ({reason}). "
-            f"Fetch the file elsewhere, put it at {data.file} below some directory, and name that directory in the variable REPRO_DATA."
+            f"Data set '{data.id}' (file {data.file}) is not on this machine, and {data.url} could not be fetched ({reason}).{kept} "
+            f"Or fetch the file elsewhere, put it at {data.file} below some directory, and name that directory in REPRO_DATA."
         ) from error
-    return Path(got)
+    return target

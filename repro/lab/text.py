@@ -1,25 +1,22 @@
-"""Text to train on: documents, a split that keeps each document on one side, and batches of bytes.
-
-Tokens are bytes, so the vocabulary is 256 and no tokenizer has to be trained or fetched.
-"""
+"""Documents to train on, and a split that keeps each of them on one side."""
 
 import hashlib
 import lzma
 import sysconfig
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
-import torch
-
-from repro.lab.seeding import generator
-
-VOCABULARY = 256
-"""Values of a byte."""
+from repro.schema.errors import DataError
 
 SEPARATOR = "<|endoftext|>"
 """The line that separates documents in a file of many."""
+
+PACKAGES = ("torch", "numpy", "scipy", "pandas", "sympy")
+"""Packages whose Python files are `code`, as far as they are installed; whoever can run a recipe has most of them."""
 
 # Tests are fixtures rather than programs, encodings are near-copies of one table, pydoc_data is one generated manual that
 # would fill most of whichever side it fell on, and the rest is not the library's own.
@@ -38,117 +35,136 @@ class Document:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Training and validation tokens (`uint8`, one dimension) and the digest of the text they come from."""
+    """Documents to train on and documents held out."""
 
-    train: torch.Tensor
-    validation: torch.Tensor
-    digest: str
-    """sha256 over the names and contents of all documents, in order."""
+    train: tuple[Document, ...]
+    validation: tuple[Document, ...]
+
+    @property
+    def digest(self) -> str:
+        """sha256 over the names and contents of both sides, in order."""
+        digest = hashlib.sha256()
+        for side, documents in (("train", self.train), ("validation", self.validation)):
+            digest.update(f"{side} {len(documents)}\n".encode())
+            for document in documents:
+                digest.update(f"{document.name}\n{len(document.content)}\n".encode() + document.content)
+        return digest.hexdigest()
 
 
-def stdlib_documents(root: Path | None = None) -> tuple[Document, ...]:
-    """Return the Python files of the running interpreter's own standard library, sorted by path.
-
-    Tests, character tables (`encodings`), the generated manual (`pydoc_data`), installed packages and the build's own
-    `_sysconfigdata` are left out. The text is that of the Python version that runs: report `Corpus.digest` with every result.
-    """
-    root = root or Path(sysconfig.get_paths()["stdlib"])
+def python_documents(root: Path, prefix: str = "") -> tuple[Document, ...]:
+    """Return the Python files below `root`, sorted by path, without tests, generated tables and what is not UTF-8."""
     documents = []
     for path in sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix()):
         parts = path.relative_to(root).parts
         if _LEFT_OUT.isdisjoint(parts[:-1]) and not parts[-1].startswith("_sysconfigdata"):
-            documents.append(Document("/".join(parts), path.read_bytes()))
+            content = path.read_bytes()
+            if _is_text(content):
+                documents.append(Document(prefix + "/".join(parts), content))
+    return tuple(documents)
+
+
+def stdlib_documents(root: Path | None = None) -> tuple[Document, ...]:
+    """Return the Python files of the running interpreter's own standard library.
+
+    The text is that of the Python version that runs: report `Corpus.digest` with every result.
+    """
+    return python_documents(root or Path(sysconfig.get_paths()["stdlib"]))
+
+
+def code_documents() -> tuple[Document, ...]:
+    """Return the standard library and the Python files of the installed PACKAGES; `Corpus.digest` tells versions apart."""
+    documents = list(stdlib_documents())
+    for package in PACKAGES:
+        spec = find_spec(package)
+        for place in (spec.submodule_search_locations or ()) if spec else ():
+            documents.extend(python_documents(Path(place), f"{package}/"))
     return tuple(documents)
 
 
 def separated_documents(path: Path) -> tuple[Document, ...]:
     """Return the documents of a text file (`.xz` or plain) that are separated by a line `<|endoftext|>`."""
     raw = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
-    pieces = raw.split(f"\n{SEPARATOR}\n".encode())
-    return tuple(Document(hashlib.sha256(piece).hexdigest(), piece) for piece in pieces if piece.strip())
+    return _unnamed(raw.split(f"\n{SEPARATOR}\n".encode()))
+
+
+def wikitext_documents(archive: Path, member: str) -> tuple[Document, ...]:
+    """Return the articles of one side of WikiText, the file of the zip `archive` whose name ends in `member`.
+
+    An article starts at a line ` = Title = `; headings below it have more signs of equality.
+
+    Raises:
+        DataError: if the archive has no such file.
+    """
+    with zipfile.ZipFile(archive) as zipped:
+        names = [name for name in zipped.namelist() if name.endswith(member)]
+        if not names:
+            raise DataError(f"{archive.name} holds no file that ends in {member}; it holds {zipped.namelist()[:5]}")
+        lines = zipped.read(names[0]).splitlines(keepends=True)
+    articles: list[list[bytes]] = [[]]
+    for number, line in enumerate(lines):
+        heading = line.startswith(b" = ") and line.rstrip().endswith(b" =") and not line.startswith(b" = = ")
+        # A heading stands between blank lines; a line of a formula may look like one.
+        if (
+            heading
+            and (number == 0 or not lines[number - 1].strip())
+            and not b"".join(lines[number + 1 : number + 2]).strip()
+        ):
+            articles.append([])
+        articles[-1].append(line)
+    return _unnamed([b"".join(article) for article in articles])
+
+
+def parquet_documents(path: Path, column: str = "text", limit: int = 2**62) -> tuple[Document, ...]:
+    """Return the texts of one column of a Parquet file, from the start until there are `limit` bytes.
+
+    Raises:
+        ModuleNotFoundError: without pyarrow, which MLflow brings.
+    """
+    parquet = import_module("pyarrow.parquet")
+    pieces: list[bytes] = []
+    size = 0
+    for batch in parquet.ParquetFile(path).iter_batches(columns=[column], batch_size=1024):
+        for text in batch.column(0).to_pylist():
+            if size >= limit:
+                return _unnamed(pieces)
+            pieces.append((text or "").encode())
+            size += len(pieces[-1])
+    return _unnamed(pieces)
 
 
 def split(documents: Sequence[Document], validation_share: float) -> Corpus:
     """Split whole documents: about `validation_share` of them go to validation, chosen by a hash of their names.
 
-    A document's side depends on its name alone, so adding another document moves none.
+    A document's side depends on its name alone, so adding another document moves none. Of documents with equal content
+    the first counts, so that no text is on both sides.
 
     Raises:
-        ValueError: if a side would be empty.
+        DataError: if a side would be empty.
     """
-    held_out = [document for document in documents if _in_unit_interval(document.name) < validation_share]
-    kept = [document for document in documents if _in_unit_interval(document.name) >= validation_share]
+    distinct = {document.content: document for document in reversed(documents)}
+    ordered = [document for document in documents if distinct[document.content] is document]
+    held_out = tuple(document for document in ordered if _in_unit_interval(document.name) < validation_share)
+    kept = tuple(document for document in ordered if _in_unit_interval(document.name) >= validation_share)
     if not held_out or not kept:
-        raise ValueError(
-            f"{len(documents)} documents with a validation share of {validation_share} leave {len(kept)} for training "
-            f"and {len(held_out)} for validation; both need at least one."
+        raise DataError(
+            f"{len(ordered)} documents with a validation share of {validation_share} leave {len(kept)} for training "
+            f"and {len(held_out)} for validation; both need at least one. In a file a line {SEPARATOR} separates documents."
         )
-    digest = hashlib.sha256()
-    for document in documents:
-        digest.update(f"{document.name}\n{len(document.content)}\n".encode() + document.content)
-    return Corpus(_tokens(kept), _tokens(held_out), digest.hexdigest())
+    return Corpus(kept, held_out)
 
 
-@cache
-def corpus(path: Path | None = None, validation_share: float = 0.05) -> Corpus:
-    """Return the corpus of the file `path`, or of the standard library where it is None; kept for the next trial."""
-    return split(separated_documents(path) if path else stdlib_documents(), validation_share)
+def _unnamed(pieces: Iterable[bytes]) -> tuple[Document, ...]:
+    """Name documents by the sha256 of their content."""
+    return tuple(Document(hashlib.sha256(piece).hexdigest(), piece) for piece in pieces if piece.strip())
 
 
-def training_batches(
-    tokens: torch.Tensor, *, batch: int, context: int, seed: int
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield inputs and targets, both `[batch, context]` (int64), without end.
-
-    The text is cut into windows that overlap by the one token that is input here and target there. Every window comes
-    once in an epoch, in an order drawn from `seed` and the epoch, so within an epoch no target repeats and none is
-    skipped but the last (T − 1) mod context ones, which fill no window. A batch may span two epochs.
-
-    Args:
-        tokens: `[T]`, on the device that the batches shall be on.
-        batch: windows in a batch.
-        context: tokens in a window, S.
-        seed: of the order.
-
-    Raises:
-        ValueError: if the text is shorter than one window.
-    """
-    windows = (len(tokens) - 1) // context
-    if windows < 1:
-        raise ValueError(f"a text of {len(tokens)} tokens holds no window of {context} tokens and their successors")
-    within = torch.arange(context + 1, device=tokens.device)
-    waiting = torch.empty(0, dtype=torch.int64)
-    epoch = 0
-    while True:
-        while len(waiting) < batch:
-            order = torch.randperm(windows, generator=generator("order", seed, epoch))
-            waiting, epoch = torch.cat([waiting, order]), epoch + 1
-        starts, waiting = waiting[:batch].to(tokens.device) * context, waiting[batch:]
-        window = tokens[starts[:, None] + within].long()
-        yield window[:, :-1], window[:, 1:]
-
-
-def validation_batches(
-    tokens: torch.Tensor, *, batch: int, context: int, limit: int
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield about `limit` targets (or all there are), in batches shaped as above, each once and always the same ones.
-
-    They come in windows spread evenly over the text, so that a small limit still sees every part of it.
-    """
-    windows = (len(tokens) - 1) // context
-    chosen = min(windows, max(1, limit // context))
-    within = torch.arange(context + 1, device=tokens.device)
-    for first in range(0, chosen, batch):
-        numbers = torch.arange(first, min(first + batch, chosen), device=tokens.device)
-        starts = numbers * windows // chosen * context
-        window = tokens[starts[:, None] + within].long()
-        yield window[:, :-1], window[:, 1:]
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _in_unit_interval(name: str) -> float:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
-
-
-def _tokens(documents: Sequence[Document]) -> torch.Tensor:
-    joined = bytearray(b"\n".join(document.content for document in documents))
-    return torch.frombuffer(joined, dtype=torch.uint8)
