@@ -70,8 +70,16 @@ class Index:
                 f"'{pattern}' is no claim but the start of {len(of_paper)}: {', '.join(of_paper[:6])}"
                 f"{', ...' if len(of_paper) > 6 else ''}. All of them: '{pattern.rstrip('/')}/*', in quotes."
             )
-        broken = [problem for problem in self.problems if f"/{pattern}.yaml" in problem.replace(os.sep, "/")]
-        raise ConfigError(broken[0] if broken else f"There is no claim '{pattern}'.{nearest(pattern, self.claims)}")
+        _say_what_is_wrong(pattern)
+        raise ConfigError(f"There is no claim '{pattern}'.{nearest(pattern, self.claims)}")
+
+
+def _say_what_is_wrong(claim: str) -> None:
+    """Raise the error of a claim that has a file and cannot be read, or names a study or data that cannot."""
+    from repro.catalog.load import config_files, load_claim
+
+    if claim in config_files("claim"):
+        load_claim(claim)
 
 
 @dataclass(frozen=True)
@@ -114,8 +122,8 @@ def _file_digests(directories: tuple[Path, ...]) -> dict[str, str]:
 
 
 def _code_digests() -> dict[str, str]:
-    here = Path(__file__).parent
-    files = [here / "parse.py", here / "load.py", here / "index.py", here.parent / "schema" / "claim.py"]
+    here, schema = Path(__file__).parent, Path(__file__).parents[1] / "schema"
+    files = [here / "parse.py", here / "load.py", here / "index.py", schema / "claim.py", schema / "study.py"]
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 

@@ -110,11 +110,13 @@ def load_study(name: str) -> Study:
                 f"{where}: design.function names '{design.function}', which {study.recipe} does not define."
             )
     data = config_files("data")
-    for item in study.data:
-        if item not in data:
-            raise ConfigError(
-                f"{where}: 'data' names '{item}', which has no file conf/data/{item}.yaml.{nearest(item, data)}"
-            )
+    lists = {"data": study.data} | {f"scales.{name}.data": delta.data or () for name, delta in study.scales.items()}
+    for key, items in lists.items():
+        for item in items:
+            if item not in data:
+                raise ConfigError(
+                    f"{where}: '{key}' names '{item}', which has no file conf/data/{item}.yaml.{nearest(item, data)}"
+                )
     return study
 
 

@@ -21,6 +21,17 @@ def complete_words(incomplete: str) -> list[str]:
     return [f"{key}={option}" for option in options if option.startswith(value)]
 
 
+def complete_scout(incomplete: str) -> list[str]:
+    """Complete a study, or the value of scale= or executor=."""
+    from repro.catalog.roots import config_roots
+
+    if "=" in incomplete:
+        return [word for word in complete_words(incomplete) if word.startswith(("scale=", "executor="))]
+    directories = [root.directory / "study" for root in config_roots()]
+    names = [file.relative_to(d).with_suffix("").as_posix() for d in directories for file in sorted(d.rglob("*.yaml"))]
+    return [name for name in (*names, "scale=", "executor=") if name.startswith(incomplete)]
+
+
 def complete_claims(incomplete: str) -> list[str]:
     """Complete a claim name."""
     from repro.catalog.index import load_index

@@ -1,11 +1,15 @@
 """`repro plan`."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from repro.cli.complete import complete_words
+
+if TYPE_CHECKING:
+    from repro.schema.trial import TrialSpec
 
 IndicativeOption = Annotated[
     bool, typer.Option("--indicative", help="Seal also what can hardly decide; the seal says so for ever.")
@@ -37,6 +41,12 @@ def plan(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the sealed plan to this file, for a worker on another machine.")
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", help="With --out: write the data that the trials need into this directory, to take along."
+        ),
+    ] = None,
     new_seeds: Annotated[
         bool, typer.Option("--new-seeds", help="Plan a new attempt with seeds that none has used.")
     ] = False,
@@ -62,8 +72,8 @@ def plan(
       repro plan chinchilla/isoflop_params_exponent scale=gpu
       repro plan CLAIM scale=gpu replicates=12 --pilot 0.02
       repro plan CLAIM scale=gpu --price 3 --peak-flops 9.9e14 --utilisation 0.4
-      repro plan CLAIM scale=gpu --out plan.json --max-gpu-hours 2
-        there:     python -m repro.launch.worker plan.json --out records/
+      repro plan CLAIM scale=gpu --out plan.json --data data/ --max-gpu-hours 2
+        there:     REPRO_DATA=data/ python -m repro.launch.worker plan.json --out records/
         back here: repro collect records/ --plan plan.json
     """
     from repro.catalog.index import load_index
@@ -71,28 +81,50 @@ def plan(
     from repro.launch.cost import Budget
     from repro.launch.planfile import write_plan
     from repro.launch.records import RecordStore
-    from repro.launch.session import Wishes, fetch_data, prepare, sealing_provenance
+    from repro.launch.session import Wishes, prepare, sealing_provenance
+    from repro.schema.errors import PlanError
     from repro.schema.places import records_dir
 
+    if data is not None and out is None:
+        raise PlanError("--data goes with --out: the data are taken along with the plan file.")
     wishes = Wishes(indicative, pilot, Budget(price, max_gpu_hours, peak_flops, utilisation))
-    prepared = prepare(words, load_index(), new_seeds, store=out is not None, wishes=wishes, command="plan")
+    elsewhere = out is not None
+    prepared = prepare(
+        words, load_index(), new_seeds, store=elsewhere, wishes=wishes, command="plan", need_data=elsewhere
+    )
     missing = {spec.key for spec in to_run(prepared.plan, RecordStore(records_dir()), all_looks=True)}
     if out is not None:
-        fetch_data(prepared.plan)
         write_plan(prepared.plan, out, sealing_provenance(prepared.plan))
+    carried = carry(prepared.plan.trials, data) if data is not None else None
     from repro.cli.plan_view import plan_rows, plan_text
 
     rows = plan_rows(prepared, missing)
     if as_json:
         from repro.cli.json_output import print_json
 
-        print_json("plan", attempts=rows, file=str(out) if out else None)
+        print_json("plan", attempts=rows, file=str(out) if out else None, data=str(data) if data else None)
         return
     from rich.console import Console
 
     Console().print(plan_text(rows, prepared, missing))
     if out is not None:
-        print(
-            f"\nSealed and written to {out}. Where it shall run:\n  python -m repro.launch.worker {out.name} --out records/\n"
-            f"Back here:\n  repro collect records/ --plan {out}"
-        )
+        there = f"REPRO_DATA={data.name}/ " if data is not None and carried else ""
+        print(f"\nSealed and written to {out}.{carried or ''} Where it shall run:")
+        print(f"  {there}python -m repro.launch.worker {out.name} --out records/")
+        print(f"Back here:\n  repro collect records/ --plan {out}")
+
+
+def carry(trials: Sequence["TrialSpec"], directory: Path) -> str:
+    """Write the data that trials need into a directory, and say what is there now; empty where none is needed."""
+    from rich.console import Console
+
+    from repro.launch.data_needs import carry_data
+
+    with Console(stderr=True).status(f"writing data to {directory}"):
+        files = carry_data(trials, directory)
+    if not files:
+        return ""
+    size = sum(file.stat().st_size for file in files) / 2**20
+    return (
+        f" Its data, {len(files)} file{'' if len(files) == 1 else 's'} of {size:,.1f} MiB in all, are in {directory}."
+    )

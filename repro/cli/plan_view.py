@@ -13,6 +13,7 @@ from repro.judge.forecast import Forecast, Outlook
 from repro.judge.looks import seeds_of_look
 from repro.judge.numbers import duration, significant
 from repro.launch.cost import Cost, Speeds, cost_of, speeds
+from repro.launch.data_needs import needs_of
 from repro.launch.provenance import fingerprint
 from repro.launch.records import RecordStore
 from repro.launch.session import Prepared
@@ -68,6 +69,7 @@ def _row(
         "smoke": sealed.scale != "smoke" and "smoke" in load_study(sealed.study).scales,
         "seal": sealed.digest,
         "labels": [specs[key].label for key in attempt.arms["main"]],
+        "data": [asdict(need) for need in needs_of([specs[key] for key in keys])],
         "looks": _looks(sealed, outlook),
         "forecast": _forecast(outlook),
         "refusal": outlook.refusal or None,
@@ -155,6 +157,8 @@ def _block(row: Mapping[str, Any], prepared: Prepared) -> tuple[RenderableType, 
     if len(row["looks"]["seeds"]) > 1:
         table.add_row("looks", _looks_line(row["looks"]))
     table.add_row("cost", "\n".join(_cost_lines(row, prepared)))
+    if row["data"]:
+        table.add_row("data", Group(*_data_lines(row["data"])))
     table.add_row("seal", row["seal"][:16])
     if row["post_hoc"]:
         said = f"{row['post_hoc']} of its trials ran before this seal, so that the verdict would be post hoc and not citable. "
@@ -162,6 +166,16 @@ def _block(row: Mapping[str, Any], prepared: Prepared) -> tuple[RenderableType, 
     if row["refusal"]:
         table.add_row(Text("refused", style="bold yellow"), Text(f"{row['refusal']}.", style="yellow"))
     return Text(row["claim"], style="bold"), table
+
+
+def _data_lines(needs: Sequence[Mapping[str, str]]) -> list[RenderableType]:
+    here = [need["id"] for need in needs if need["state"] == "here"]
+    lines: list[RenderableType] = [f"{', '.join(here)}: here"] if here else []
+    for need in needs:
+        if need["state"] != "here":
+            style = "" if need["state"] == "to_fetch" else "yellow"
+            lines.append(Text(f"{need['id']}: {need['said']}", style=style))
+    return lines
 
 
 def _power_lines(row: Mapping[str, Any]) -> list[str]:

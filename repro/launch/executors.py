@@ -1,4 +1,4 @@
-"""Where trials run: in this process, or in worker processes side by side. Both call the same worker."""
+"""Where trials run: in this process, or in worker processes side by side. Both run them in stacks, as the worker does."""
 
 import os
 import subprocess
@@ -10,7 +10,8 @@ from typing import Any
 
 from repro.launch.planfile import write_plan
 from repro.launch.records import RecordStore
-from repro.launch.worker import run_trial
+from repro.launch.stacks import Stack, cut, stacks
+from repro.launch.trials import run_together
 from repro.schema.errors import ConfigError, TrialFailed, nearest
 from repro.schema.trial import Plan, TrialRecord, TrialSpec
 
@@ -20,7 +21,7 @@ EXECUTORS = ("inline", "processes")
 def execute(
     trials: Sequence[TrialSpec], plan: Plan, store: RecordStore, settings: Mapping[str, Any]
 ) -> Iterator[TrialRecord]:
-    """Run trials and yield their records as they finish, failed ones included.
+    """Run trials and yield their records as they finish, failed ones included: the most expensive first, those of one shape together.
 
     Trials that measure time run one after the other whatever the executor, because neighbours disturb a clock. The
     second seed of a deterministic study runs in a process of its own.
@@ -43,8 +44,9 @@ def execute(
     side_by_side = [spec for spec in together if kind == "processes" and spec.measures != "time"]
     if side_by_side:
         yield from _in_processes(side_by_side, plan, store, int(settings.get("jobs") or os.cpu_count() or 1))
-    for spec in one_by_one:
-        yield run_trial(spec, plan.seals, store)
+    for stack in stacks(one_by_one):
+        for piece in cut(stack):
+            yield from run_together(piece, plan.seals, store)
     if apart:
         yield from _in_one_other_process(apart, plan, store)
 
@@ -55,7 +57,12 @@ def _in_processes(trials: Sequence[TrialSpec], plan: Plan, store: RecordStore, j
     # One thread each: two trials of two threads on two cores take many times as long as one thread each.
     with parallel_config(backend="loky", inner_max_num_threads=1):
         runner = Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1)
-        yield from runner(delayed(run_trial)(spec, plan.seals, store) for spec in trials)
+        for records in runner(delayed(_run_stack)(stack, plan.seals, store) for stack in stacks(trials, jobs)):
+            yield from records
+
+
+def _run_stack(stack: Stack, seals: Sequence[str], store: RecordStore) -> list[TrialRecord]:
+    return [record for piece in cut(stack) for record in run_together(piece, seals, store)]
 
 
 def _in_one_other_process(trials: Sequence[TrialSpec], plan: Plan, store: RecordStore) -> Iterator[TrialRecord]:

@@ -49,7 +49,7 @@ def lay_out(
             f"Study '{study.id}' has several replicates, but {study.recipe}.Config has no field 'seed' to tell them apart."
         )
     sources = source_digest(study.recipe)
-    data = tuple(load_dataset(name) for name in study.data)
+    data = tuple(load_dataset(name) for name in study.data_at(scale.name))
     cost = recipe.cost if has_function(study.recipe, "cost") else None
     cells = list(_cells(study, delta, recipe, {**shared, **on_top}))
     named = [

@@ -60,6 +60,15 @@ def machine(device: str) -> Machine:
     )
 
 
+def cuda_is_here() -> bool:
+    """Say whether torch is installed and finds a CUDA device."""
+    try:
+        import torch
+    except ImportError:
+        return False
+    return bool(torch.cuda.is_available())
+
+
 def fingerprint(device: str) -> str:
     """Return the fingerprint of this machine for a device kind."""
     if device == "cuda":

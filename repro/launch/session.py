@@ -13,6 +13,7 @@ from repro.judge.forecast import Outlook
 from repro.launch.admission import assess, require_admitted
 from repro.launch.attempt import Concluded, carry_out, conclude, to_run
 from repro.launch.cost import Budget, check_limit, cost_of, speeds
+from repro.launch.data_needs import listed, require_listed
 from repro.launch.plan import Shape, Source, make_plan, place, plan_attempt, readers_of, seeds_of
 from repro.launch.planfile import Provenance
 from repro.launch.provenance import attempt_provenance
@@ -67,6 +68,7 @@ def prepare(
     *,
     wishes: Wishes = Wishes(),
     command: str = "run",
+    need_data: bool = False,
 ) -> Prepared:
     """Compose the words, seal a plan and store it before anything runs.
 
@@ -77,10 +79,12 @@ def prepare(
         store: False to look only: then nothing is refused for want of power, and nothing stored.
         wishes: pilot, price and limits.
         command: for the provenance.
+        need_data: have all data here before anything is sealed; else the trials that lack some fail and say so.
 
     Raises:
+        DataError: if data are needed and cannot be had.
         ConfigError: for words that mean nothing.
-        PlanError: if an attempt can hardly decide, or the plan costs more than is allowed.
+        PlanError: if an attempt can hardly decide, the plan costs more than is allowed, or trials lack their data.
     """
     requests = compose(words, index)
     executors = {str(request.executor.get("kind")) for request in requests}
@@ -109,6 +113,9 @@ def prepare(
             to_run(plan, records, all_looks=True), lambda trials: cost_of(trials, known, wishes.budget), wishes.budget
         )
         require_admitted(plan, outlooks)
+        require_listed(plan.trials)
+        if need_data:
+            fetch_data(plan)
         store_plan(plan, _new_provenance(plan, ("repro", command, *words)))
     return Prepared(plan, tuple(requests), outlooks, wishes.budget)
 
@@ -138,7 +145,7 @@ def sealing_provenance(plan: Plan) -> Provenance:
 
 def fetch_data(plan: Plan) -> None:
     """Have every data set of the plan on this machine, downloading where needed."""
-    for data in {data.id: data for spec in plan.trials for data in spec.data}.values():
+    for data in listed(plan.trials).values():
         fetch(data)
 
 

@@ -1,4 +1,4 @@
-"""Runs trials and writes a record of each: standard library, the recipe, and what the recipe imports.
+"""Runs the trials of a plan file: standard library, the recipes, and what these import.
 
 On a machine without MLflow, Hydra or network:
 
@@ -7,222 +7,50 @@ On a machine without MLflow, Hydra or network:
 
 import argparse
 import contextlib
-import importlib
-import json
 import math
-import signal
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
-from repro.catalog.recipe import recipe_fields, source_digest
-from repro.catalog.roots import config_roots
+from repro.launch.limits import OutOfTime
+from repro.launch.pace import Pace, Stopped, mark_stopped, when_stopped
 from repro.launch.planfile import read_plan
-from repro.launch.provenance import fingerprint, machine, packages, process_name
+from repro.launch.provenance import fingerprint
 from repro.launch.records import RecordStore
-from repro.schema.confidential import without_secrets
-from repro.schema.context import Context
-from repro.schema.dataset import require
+from repro.launch.stacks import Stack, cut, stacks
+from repro.launch.trials import check_spec, run_together
 from repro.schema.errors import PlanError, ReproError, TrialFailed
-from repro.schema.jsonform import to_json
 from repro.schema.trial import Plan, TrialRecord, TrialSpec
 
-PROGRESS_EVERY_S = 0.5
-
-
-def check_spec(spec: TrialSpec) -> None:
-    """Refuse a trial whose recipe is none, or is not the one that was planned. Nothing of it is run or imported.
-
-    Raises:
-        PlanError: with what differs and what to do.
-    """
-    config_roots()  # puts the directories of REPRO_CLAIMS on sys.path, in whatever process this is
-    try:
-        fields = recipe_fields(spec.recipe)
-    except ReproError as error:
-        raise PlanError(f"The plan names a recipe that cannot run here: {error}") from error
-    here = source_digest(spec.recipe)
-    if here != spec.sources:
-        raise PlanError(
-            f"The sources of recipe '{spec.recipe}' differ from those that were planned (digest {spec.sources[:12]} planned, "
-            f"{here[:12]} here). Check out the planned commit on this machine, or make a new plan."
-        )
-    if spec.device == "cuda" and not _cuda_is_here():
-        raise PlanError(
-            f"Study '{spec.study}' asks for a CUDA device at this scale, and torch finds none on this machine. Choose another "
-            f"scale, or write the plan to a file and run it where a GPU is: repro plan CLAIM scale=gpu --out plan.json."
-        )
-    unknown = set(spec.config) - set(fields)
-    if unknown:
-        raise PlanError(f"Trial {spec.key[:8]} sets {sorted(unknown)}, which {spec.recipe}.Config does not have.")
-
-
-def _cuda_is_here() -> bool:
-    try:
-        import torch
-    except ImportError:
-        return False
-    return bool(torch.cuda.is_available())
-
-
-def run_trial(spec: TrialSpec, seals: Sequence[str], store: RecordStore) -> TrialRecord:
-    """Run one trial, store its record and return it.
-
-    A non-finite measurement makes the trial `diverged`, a datum. An exception, absent data or the time limit makes it
-    `failed`, which is none: the record is kept apart and the trial runs again next time.
-
-    Raises:
-        PlanError: if the recipe is not the planned one.
-        StoreError: if the record cannot be written.
-    """
-    check_spec(spec)
-    curves: dict[str, list[tuple[int, float | None]]] = {}
-    progress = _ProgressFile(store.directory / "running" / f"{spec.key}.json", spec.label)
-    threads = _torch_threads()
-    started, clock = datetime.now(UTC), time.perf_counter()
-    rows: list[dict[str, float | None]] = []
-    status: Literal["finished", "diverged", "failed"]
-    error: str | None = None
-    progress.report(0.0)
-    try:
-        with _time_limit(spec.time_limit_s):
-            recipe = importlib.import_module(spec.recipe)
-            context = Context(
-                device=spec.device,
-                precision=spec.precision,
-                files={data.id: require(data) for data in spec.data},
-                on_curve=lambda name, step, value: curves.setdefault(name, []).append((int(step), _finite(value))),
-                on_progress=progress.report,
-            )
-            config = recipe.Config(
-                **{k: tuple(v) if isinstance(v, list | tuple) else v for k, v in spec.config.items()}
-            )
-            measured = recipe.run(config, context)
-        rows = [{str(k): _finite(float(v)) for k, v in row.items()} for row in _as_rows(measured)]
-        status = "diverged" if any(value is None for row in rows for value in row.values()) else "finished"
-    except FloatingPointError as reason:
-        status, error = "diverged", without_secrets(str(reason))
-    except Exception as reason:
-        status, error = "failed", without_secrets(_explain(reason))
-    finally:
-        progress.close()
-    record = TrialRecord(
-        key=spec.key,
-        study=spec.study,
-        recipe=spec.recipe,
-        config=to_json(spec.config),
-        replicate=spec.replicate,
-        sources=spec.sources,
-        device=spec.device,
-        precision=spec.precision,
-        measures=spec.measures,
-        label=spec.label,
-        status=status,
-        rows=tuple(rows),
-        curves={name: tuple(points) for name, points in curves.items()},
-        data={data.id: data.sha256 for data in spec.data},
-        seals=tuple(seals),
-        started=started.isoformat(timespec="milliseconds"),
-        seconds=time.perf_counter() - clock,
-        machine=machine(spec.device),
-        process=process_name(),
-        packages=packages(),
-        error=error,
-    ).with_digest()
-    store.write(record)
-    _torch_threads(threads)
-    return record
-
-
-def _torch_threads(restore: int | None = None) -> int | None:
-    """Return torch's thread count where torch is loaded; set it back where a recipe changed it for itself."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return None
-    if restore is not None and torch.get_num_threads() != restore:
-        torch.set_num_threads(restore)
-    return int(torch.get_num_threads())
-
-
-def _as_rows(measured: Any) -> list[Mapping[str, Any]]:
-    rows = [measured] if isinstance(measured, Mapping) else list(measured)
-    if not rows or not all(isinstance(row, Mapping) and row for row in rows):
-        raise TypeError("run() must return a dict of measurements, or a list of such dicts, and at least one")
-    return rows
-
-
-def _finite(value: float) -> float | None:
-    value = float(value)
-    return value if math.isfinite(value) else None
-
-
-def _explain(error: Exception) -> str:
-    """Return the error with the last line of the recipe that raised it; no path of the machine."""
-    if isinstance(error, ReproError):
-        return str(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    last = frames[-1] if frames else None
-    place = f" (in {Path(last.filename).name}, line {last.lineno}: {last.line})" if last else ""
-    return f"{type(error).__name__}: {error}{place}"
-
-
-@contextlib.contextmanager
-def _time_limit(seconds: float | None) -> Iterator[None]:
-    """Raise TimeoutError in the main thread once `seconds` have passed; elsewhere there is no limit to set."""
-    if not seconds or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        raise TimeoutError(f"the trial ran longer than its limit of {seconds:g} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-class _ProgressFile:
-    """Tells whoever watches the record directory how far a running trial is."""
-
-    def __init__(self, path: Path, label: str) -> None:
-        self.path, self.label, self.last = path, label, -math.inf
-
-    def report(self, done: float) -> None:
-        now = time.monotonic()
-        if now - self.last < PROGRESS_EVERY_S:
-            return
-        self.last = now
-        with contextlib.suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(json.dumps({"label": self.label, "done": min(max(done, 0.0), 1.0), "at": time.time()}))
-
-    def close(self) -> None:
-        self.path.unlink(missing_ok=True)
+TELL_EVERY_S = 30.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the trials of a plan file that have no record yet; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m repro.launch.worker",
-        description="Run the trials of a plan and write one record each. Needs neither MLflow nor Hydra nor a network.",
+        description="Run the trials of a plan and write one record each, the longest first, those of one shape side by side. "
+        "Needs neither MLflow nor Hydra nor a network.",
         epilog="Afterwards, where the plan was made: repro collect RECORDS --plan PLAN",
     )
     parser.add_argument("plan", type=Path, help="a plan file, made by `repro plan ... --out plan.json`")
     parser.add_argument("--out", type=Path, required=True, help="directory of the records; run again to resume")
     parser.add_argument("--only", action="append", default=[], metavar="KEY", help="run only this trial (repeatable)")
     parser.add_argument("--looks", type=int, metavar="N", help="run only the seeds of the first N looks")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="M",
+        help="end within M minutes: start nothing that would take longer than what is left of them, and exit with 0",
+    )
     given = parser.parse_args(arguments)
     try:
-        return _run_plan(given.plan, given.out, given.only, given.looks)
+        if given.minutes is not None and not 0 < given.minutes < math.inf:
+            raise PlanError(f"--minutes must be a number above 0, not {given.minutes:g}.")
+        return _run_plan(given.plan, given.out, given.only, given.looks, given.minutes)
     except ReproError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -231,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run_plan(file: Path, out: Path, only: Sequence[str], looks: int | None) -> int:
+def _run_plan(file: Path, out: Path, only: Sequence[str], looks: int | None, minutes: float | None) -> int:
+    started = time.monotonic()
     plan = read_plan(file)
     store = RecordStore(out)
     wanted = set(only) or {spec.key for spec in plan.trials}
@@ -240,23 +69,145 @@ def _run_plan(file: Path, out: Path, only: Sequence[str], looks: int | None) -> 
     trials = [spec for spec in plan.trials if spec.key in wanted]
     for spec in trials:
         check_spec(spec)
-    failed = 0
-    for number, spec in enumerate(trials, start=1):
-        name = f"[{number}/{len(trials)}] {spec.study} {spec.label}"
-        if store.ran_here(spec, fingerprint(spec.device)):
-            print(f"{name}: already done", flush=True)
-            continue
-        record = run_trial(spec, plan.seals, store)
-        failed += record.status == "failed"
-        print(
-            f"{name}: {record.status} in {record.seconds:.1f} s{'. ' + record.error if record.error else ''}",
-            flush=True,
-        )
-    if failed:
+    done = [spec for spec in trials if store.ran_here(spec, fingerprint(spec.device))]
+    for number, spec in enumerate(done, start=1):
+        print(f"[{number}/{len(trials)}] {spec.study} {spec.label}: already done", flush=True)
+    keys = {spec.key for spec in done}
+    waiting = stacks(spec for spec in trials if spec.key not in keys)
+    until = None if minutes is None else started + 60 * minutes
+    run = _Run(plan, store, len(trials), len(done), until)
+    run.work(waiting)
+    if run.left:
+        print(_what_is_left(run, minutes or 0.0), flush=True)
+    if run.failed:
         raise TrialFailed(
-            f"{failed} of {len(trials)} trials failed; their errors are in {out / 'failed'}. Run again to retry them."
+            f"{run.failed} of {len(trials)} trials failed; their errors are in {out / 'failed'}. Run again to retry them."
+        )
+    if run.left and len(run.too_long) == len(run.left):
+        raise TrialFailed(
+            f"Nothing more can be done in {minutes:g} minutes a call: give --minutes more, or leave it out."
         )
     return 0
+
+
+def _what_is_left(run: "_Run", minutes: float) -> str:
+    said = (
+        f"{len(run.left)} trial{'' if len(run.left) == 1 else 's'} left, run again: they would not have ended in time."
+    )
+    if run.too_long:
+        names = ", ".join(spec.label or spec.key[:8] for spec in run.too_long[:3])
+        said += f" {len(run.too_long)} of them need more than {minutes:g} minutes: {names}."
+    return said
+
+
+@dataclass
+class _Run:
+    """The course of one call of the worker."""
+
+    plan: Plan
+    store: RecordStore
+    total: int
+    ended: int
+    """Trials that have a record or failed."""
+    until: float | None
+    """When the time is over, by `time.monotonic`."""
+    failed: int = 0
+    left: list[TrialSpec] = field(default_factory=list)
+    """Trials that were not started, or stopped, for want of time."""
+    too_long: list[TrialSpec] = field(default_factory=list)
+    """Those of them that no call of as many minutes could end."""
+    hopeless: dict[str, float] = field(default_factory=dict)
+    """By recipe, the FLOPs of the cheapest trial that had such a call for itself and did not end."""
+    begun: bool = False
+
+    def work(self, waiting: Sequence[Stack]) -> None:
+        """Run stacks in their order; where time is short, those that would end in it."""
+        pace = Pace(self.store.all()) if self.until is not None else Pace()
+        whole = self.seconds_left()
+        for spec in (spec for stack in waiting for spec in stack if spec.cost):
+            if _alone_for(when_stopped((spec,), self.store), whole):
+                self.hopeless[spec.recipe] = min(spec.cost or 0.0, self.hopeless.get(spec.recipe, math.inf))
+        for stack in waiting:
+            for piece in self._pieces(stack, pace, whole):
+                started = time.monotonic()
+                self.begun = True
+                try:
+                    with _told_how_far(piece, self.store):
+                        records = run_together(piece, self.plan.seals, self.store, self.until)
+                except OutOfTime:
+                    mark_stopped(piece, self.store, time.monotonic() - started)
+                    self.left += piece
+                    continue
+                for record in records:
+                    pace.add(record)
+                    self._report(record, len(piece))
+
+    def seconds_left(self) -> float:
+        """Return the seconds that are left."""
+        return math.inf if self.until is None else self.until - time.monotonic()
+
+    def _pieces(self, stack: Stack, pace: Pace, whole: float) -> Iterator[Stack]:
+        """Yield the parts of a stack that may start, each when it is its turn; put the others aside."""
+        if self.until is None:
+            yield from cut(stack)
+            return
+        stopped = when_stopped(stack, self.store)
+        if (stack[0].cost or 0.0) >= self.hopeless.get(stack[0].recipe, math.inf) or _alone_for(stopped, whole):
+            self.too_long += stack
+            self.left += stack
+        elif self._would_end(stack[:1], pace, stopped):
+            # Half as many as when they were stopped.
+            for piece in cut(stack, max(1, stopped.side_by_side // 2) if stopped.seconds else len(stack)):
+                if self._would_end(piece, pace, stopped):
+                    yield piece
+                else:
+                    self.left += piece
+        else:
+            self.left += stack
+
+    def _would_end(self, piece: Stack, pace: Pace, stopped: Stopped) -> bool:
+        """Say whether there is time; the first of a call may try, for it will never have more."""
+        if not self.begun:
+            return True
+        least = stopped.seconds * len(piece) / stopped.side_by_side if stopped.seconds else 0.0
+        return self.seconds_left() > max(least, pace.most(piece) or 0.0)
+
+    def _report(self, record: TrialRecord, side_by_side: int) -> None:
+        self.ended += 1
+        self.failed += record.status == "failed"
+        stacked = f", 1 of {side_by_side} side by side" if side_by_side > 1 else ""
+        print(
+            f"[{self.ended}/{self.total}] {record.study} {record.label}: {record.status} in {record.seconds:.1f} s{stacked}"
+            f"{'. ' + record.error if record.error else ''}",
+            flush=True,
+        )
+
+
+@contextlib.contextmanager
+def _told_how_far(piece: Stack, store: RecordStore) -> Iterator[None]:
+    """Print how far each running trial is, every half minute."""
+    over = threading.Event()
+
+    def tell() -> None:
+        while not over.wait(TELL_EVERY_S):
+            running = store.running()
+            shares = [
+                f"{running[spec.key][1]:.0%} of {spec.label or spec.key[:8]}" for spec in piece if spec.key in running
+            ]
+            if shares:
+                print(f"  {'; '.join(shares)}", flush=True)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
+
+
+def _alone_for(stopped: Stopped, seconds: float) -> bool:
+    return stopped.side_by_side == 1 and stopped.seconds > 0.95 * seconds
 
 
 def _keys_of_looks(plan: Plan, looks: int) -> set[str]:

@@ -19,6 +19,11 @@ def stale_file() -> Path:
     return home_dir() / "stale.json"
 
 
+def planned_file() -> Path:
+    """Return the file that says what attempts would take that nobody has run, as `repro.schema.planned.read_planned` reads it."""
+    return home_dir() / "planned.json"
+
+
 def calibrations_dir() -> Path:
     """Return the directory of calibrations, one JSON file a seal."""
     return home_dir() / "calibrations"
@@ -34,3 +39,9 @@ def results_dirs() -> tuple[Path, ...]:
         return tuple(Path(place) for place in named.split(os.pathsep) if place)
     own = Path(__file__).resolve().parents[2] / "docs" / "results"
     return (own,) if own.is_dir() else ()
+
+
+def tutorials_dir() -> Path | None:
+    """Return `docs/tutorials` of this checkout, the texts whose numbers the pages fill in; None for an installed package."""
+    own = Path(__file__).resolve().parents[2] / "docs" / "tutorials"
+    return own if own.is_dir() else None

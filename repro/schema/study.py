@@ -24,12 +24,14 @@ class Design:
 
 @dataclass(frozen=True)
 class ScaleDelta:
-    """What one scale changes in the study: parameters one by one, design and replicates as a whole."""
+    """What one scale changes in the study: parameters one by one; design, replicates and data as a whole."""
 
     params: Mapping[str, Any] = field(default_factory=dict)
     design: Design | None = None
     replicates: int | None = None
     time_limit_s: float | None = None
+    data: tuple[str, ...] | None = None
+    """Data sets read at this scale instead of the study's; an empty list for none at all."""
     note: str = ""
 
 
@@ -47,7 +49,13 @@ class Study:
     deterministic: bool = False
     """No random draw enters the result; checked by two seeds in two processes."""
     data: tuple[str, ...] = ()
+    """Data sets that the trials read, by id."""
     note: str = ""
+
+    def data_at(self, scale: str) -> tuple[str, ...]:
+        """Return the data sets that the trials of a scale read: the scale's own if it names any, else the study's."""
+        delta = self.scales.get(scale)
+        return self.data if delta is None or delta.data is None else delta.data
 
 
 @dataclass(frozen=True)
