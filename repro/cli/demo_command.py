@@ -80,13 +80,15 @@ def demo(
 
 
 def _without_data(claims: Mapping[str, "ClaimEntry"]) -> dict[str, str]:
-    """Return the claims whose data are not on this machine, with the files they need."""
+    """Return the claims whose data are not on this machine, with the files they need; a tour runs on no GPU."""
     from repro.catalog.load import load_dataset, load_study
     from repro.schema.dataset import find
 
     absent: dict[str, str] = {}
     for name, entry in claims.items():
-        sets = [load_dataset(data) for p in entry.protocols.values() for data in load_study(p.study).data]
+        studies = [load_study(protocol.study) for protocol in entry.protocols.values()]
+        scales = [(study, scale) for study in studies for scale in study.scales if scale not in ("gpu", "paper")]
+        sets = [load_dataset(data) for study, scale in scales for data in study.data_at(scale)]
         files = [data.file for data in sets if find(data) is None]
         if files:
             absent[name] = ", ".join(sorted(set(files)))

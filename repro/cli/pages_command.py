@@ -21,12 +21,14 @@ def pages(
     """
     from rich.console import Console
 
+    from repro.launch.planned import write_planned
     from repro.launch.staleness import write_stale
     from repro.review.load import open_book
     from repro.review.site import write_site
 
     with Console(stderr=True).status("drawing the pages"):
         write_stale()
+        write_planned()
         book = open_book()
         written = write_site(book, out)
     for name, problems in book.problems.items():

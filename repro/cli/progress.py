@@ -1,7 +1,8 @@
 """Progress with time left, read from what the worker leaves in the record directory while it runs."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import typer
 from rich.console import Console
@@ -27,10 +28,26 @@ LOOK_EVERY_S = 0.5
 
 
 def run_with_progress(prepared: Prepared) -> list[Concluded]:
-    """Launch a prepared plan, showing on stderr which trial runs, how far all are, and the time left."""
+    """Launch a prepared plan, showing on stderr which trials run, how far all are, and the time left."""
     store = RecordStore(records_dir())
     # All looks count: if an early one decides, the bar jumps to its end.
     missing = to_run(prepared.plan, store, all_looks=True)
+    with watching(store, missing, "To go on, run the same command again", "judged and recorded") as on_record:
+        return launch(prepared, interval_figure, on_record)
+
+
+@contextmanager
+def watching(
+    store: RecordStore, missing: Sequence[TrialSpec], cure: str, at_last: str = "done"
+) -> Iterator[Callable[[TrialRecord], None]]:
+    """Show on stderr how far the missing trials are; yields what is to be called with each record.
+
+    Args:
+        store: where workers leave how far they are.
+        missing: the trials that will run.
+        cure: what to do after Ctrl-C, which ends the command with code 130.
+        at_last: what to say at the end.
+    """
     weights = _weights(missing)
     columns = (
         SpinnerColumn(),
@@ -67,12 +84,11 @@ def run_with_progress(prepared: Prepared) -> list[Concluded]:
                 )
 
         try:
-            concluded = launch(prepared, interval_figure, on_record)
-            progress.update(count, completed=max(len(missing), 1), description="judged and recorded")
-            return concluded
+            yield on_record
+            progress.update(count, completed=max(len(missing), 1), description=at_last)
         except KeyboardInterrupt:
             stopped = f"Stopped with {len(done_keys)} of {len(missing)} trials finished; they are kept."
-            progress.console.print(f"{stopped} To go on, run the same command again.", markup=False, soft_wrap=True)
+            progress.console.print(f"{stopped} {cure}.", markup=False, soft_wrap=True)
             raise typer.Exit(130) from None
         finally:
             stop.set()
@@ -91,7 +107,8 @@ def _weights(specs: Sequence[TrialSpec]) -> dict[str, float]:
 def _describe(labels: Sequence[str], missing: Sequence[TrialSpec], rest: int) -> str:
     if rest <= 0:
         return "judging and recording"
-    return (labels[0] if labels and labels[0] else missing[0].study)[:60]
+    beside = f"{len(labels)} side by side: " if len(labels) > 1 else ""
+    return (beside + (labels[0] if labels and labels[0] else missing[0].study))[:60]
 
 
 def prepare_with_status(

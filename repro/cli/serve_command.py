@@ -17,8 +17,10 @@ def serve(
     Example:
       repro serve --port 5001
     """
+    from repro.launch.planned import write_planned
     from repro.launch.staleness import write_stale
     from repro.review.serve import serve as serve_pages
 
     write_stale()
+    write_planned()
     raise typer.Exit(serve_pages(host=host, port=port))

@@ -18,6 +18,16 @@ def forest_address(claim_id: str, number: int, suffix: str = ".svg") -> str:
     return f"claim/{safe(claim_id)}.together-{number}{suffix}"
 
 
+def comparison_address(name: str, suffix: str = ".html") -> str:
+    """Return where the page of a comparison stands, or its picture."""
+    return f"comparison/{safe(name)}{suffix}"
+
+
+def tutorial_address(name: str) -> str:
+    """Return where a tutorial stands."""
+    return f"tutorial/{safe(name)}.html"
+
+
 def badge_address(name: str, suffix: str = ".svg") -> str:
     """Return where the badge of a claim or paper stands, by its id."""
     return f"badge/{safe(name)}{suffix}"

@@ -3,17 +3,21 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from repro.cite.evidence.bundle import Bundle, EvidenceError
 from repro.judge.validity import validity_today
 from repro.schema.annotation import Annotation, SourceCheck
 from repro.schema.calibration import Calibration
 from repro.schema.claim import SCALES, Claim, Paper, Target
+from repro.schema.planned import PlannedCost
 from repro.schema.published import PublishedResult
 from repro.schema.study import Study
 from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Attempt, PartVerdict, Validity
+
+if TYPE_CHECKING:
+    from repro.review.comparison import Comparison
 
 State = Literal["match", "mismatch", "inconclusive", "blocked", "not_run"]
 STATES: tuple[State, ...] = ("match", "mismatch", "inconclusive", "blocked", "not_run")
@@ -60,6 +64,12 @@ class Book:
     """What could not be read, by the id of the attempt or the name of the thing that it belongs to."""
     distrusted: frozenset[str] = frozenset()
     """Attempts whose annotations cannot be read, so that nobody knows whether they still hold: none of them counts."""
+    planned: Mapping[str, PlannedCost] = field(default_factory=dict)
+    """What an attempt would take, by `claim@protocol@scale`, as far as that was worked out."""
+    comparisons: Mapping[str, "Comparison"] = field(default_factory=dict)
+    """Quantities that have a page of all their published values, by name."""
+    tutorials: Mapping[str, str] = field(default_factory=dict)
+    """Texts whose numbers the pages fill in, as Markdown, by name."""
 
     def attempt(self, attempt_id: str) -> Attempt | None:
         """Return the attempt with this id, or None."""

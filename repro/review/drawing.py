@@ -4,41 +4,24 @@ Text stays text. Meaning is carried by shape and words: a filled circle is a mat
 diamond undecided, a thin diamond a rival, an arrow a value beyond the axis.
 """
 
-import io
 import math
-import re
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-from xml.sax.saxutils import escape
+from typing import TYPE_CHECKING, Any
 
 from repro.judge.numbers import significant
+from repro.review.canvas import BAND, INK, LINE, OUTCOME, PAPER, QUIET, ROUNDING, one_line, render
 
-# Colours as drawn, and what they become where the reader prefers dark.
-_PAPER, _INK, _QUIET, _LINE, _BAND, _ROUNDING = "#fffffe", "#20242a", "#5f6773", "#b9bfc9", "#e6eef6", "#bdd3e8"
-_OUTCOME = {"match": "#0b6aa8", "mismatch": "#b3440c", "inconclusive": "#6b5a86"}
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _MARKER = {"match": "o", "mismatch": "s", "inconclusive": "D", "published": "|", "rival": "d", "combined": "D"}
 _LINE_STYLE: Mapping[str, Any] = {"bias": (0, (1, 1)), "prediction": (0, (4, 2))}
-_DARK = {
-    _PAPER: "#1b1e23",
-    _INK: "#e6e8eb",
-    _QUIET: "#a2a9b4",
-    _LINE: "#555c67",
-    _BAND: "#26313e",
-    _ROUNDING: "#3c5872",
-    "#0b6aa8": "#6db7ec",
-    "#b3440c": "#f0955f",
-    "#6b5a86": "#b9a6d8",
-}
-_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 _TOP, _BOTTOM, _SIDE = 8, 48, 16
 _ROOMY = 600
 """From this width on, words stand beside the strip; below it, above."""
 _LETTER, _MOST = 7.0, 32
 """Width of a letter, and the most letters of words that stand beside the strip."""
-# rc_context changes settings of the whole process, and a server draws in several threads.
-_drawing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -84,24 +67,9 @@ def picture_size(picture: Picture, width: int) -> tuple[int, int]:
 
 def draw(picture: Picture, width: int, title: str, description: str) -> str:
     """Return the picture as an SVG document that has a title, a description and colours for light and dark."""
-    from matplotlib import rc_context, rcdefaults, rcParams
-    from matplotlib.figure import Figure
-
     width, height = picture_size(picture, width)
-    with _drawing, rc_context():
-        # Nobody's own matplotlibrc may change the bytes.
-        rcdefaults()
-        rcParams.update(
-            {
-                "svg.fonttype": "none",
-                "svg.hashsalt": "repro",
-                "text.parse_math": False,
-                "font.family": ["DejaVu Sans"],
-                "font.size": 12,
-            }
-        )
-        # 72 dots an inch: a point is a pixel.
-        figure = Figure(figsize=(width / 72, height / 72), dpi=72)
+
+    def paint(figure: "Figure") -> None:
         left, right = _gutters(picture, width)
         box = (left / width, _BOTTOM / height, 1 - (left + right) / width, 1 - (_BOTTOM + _TOP) / height)
         axes = figure.add_axes(box, facecolor="none")
@@ -109,10 +77,8 @@ def draw(picture: Picture, width: int, title: str, description: str) -> str:
         for index, row in enumerate(picture.rows):
             _paint_row(axes, row, index + (0.5 if width >= _ROOMY else 0.7), picture)
             _write_row(axes, row, index, width, picture)
-        stream = io.StringIO()
-        no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(stream, format="svg", facecolor=_PAPER, metadata=no_metadata)
-    return _finished(stream.getvalue(), title, description)
+
+    return render((width, height), paint, title, description)
 
 
 def limits(picture: Picture) -> tuple[float, float]:
@@ -146,11 +112,11 @@ def _paint_axis(axes: Any, picture: Picture) -> None:
     axes.xaxis.set_minor_locator(FixedLocator([]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: significant(0.0 if abs(x) < tiny else x)))
     axes.set_yticks([])
-    axes.set_xlabel(_fitting(picture.axis, 60), color=_QUIET, fontsize=11, labelpad=5)
-    axes.tick_params(axis="x", color=_LINE, labelcolor=_QUIET, labelsize=11, length=4)
+    axes.set_xlabel(one_line(picture.axis, 60), color=QUIET, fontsize=11, labelpad=5)
+    axes.tick_params(axis="x", color=LINE, labelcolor=QUIET, labelsize=11, length=4)
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
-        spine.set_color(_LINE)
+        spine.set_color(LINE)
 
 
 def _gutters(picture: Picture, width: int) -> tuple[float, float]:
@@ -173,11 +139,11 @@ def _write_row(axes: Any, row: Row, index: int, width: int, picture: Picture) ->
         letters = int((width - 2 * _SIDE) / _LETTER)
         height, most = index + 0.3, (max(letters - len(row.right) - 2, 8), letters - 10)
     for text, end, longest, side, color in (
-        (row.left, ends[0], most[0], "left", _INK),
-        (row.right, ends[1], most[1], "right", _QUIET),
+        (row.left, ends[0], most[0], "left", INK),
+        (row.right, ends[1], most[1], "right", QUIET),
     ):
         axes.annotate(
-            _fitting(text, longest),
+            one_line(text, longest),
             (0, height),
             xytext=(end, 0),
             xycoords=axes.get_yaxis_transform(),
@@ -191,17 +157,17 @@ def _write_row(axes: Any, row: Row, index: int, width: int, picture: Picture) ->
 
 def _paint_row(axes: Any, row: Row, strip: float, picture: Picture) -> None:
     low, high = limits(picture)
-    color = _OUTCOME.get(row.kind, _INK if row.kind in ("published", "combined") else _QUIET)
+    color = OUTCOME.get(row.kind, INK if row.kind in ("published", "combined") else QUIET)
     top = math.floor(strip)
-    axes.fill_between(_within(row.band, low, high), top, top + 1, facecolor=_BAND, linewidth=0, zorder=0)
+    axes.fill_between(_within(row.band, low, high), top, top + 1, facecolor=BAND, linewidth=0, zorder=0)
     if row.rounding and row.rounding[0] < row.rounding[1]:
         axes.fill_between(
-            _within(row.rounding, low, high), strip - 0.2, strip + 0.2, facecolor=_ROUNDING, linewidth=0, zorder=1
+            _within(row.rounding, low, high), strip - 0.2, strip + 0.2, facecolor=ROUNDING, linewidth=0, zorder=1
         )
-    axes.plot([picture.target] * 2, [strip - 0.26, strip + 0.26], color=_INK, linewidth=1.4, zorder=2)
+    axes.plot([picture.target] * 2, [strip - 0.26, strip + 0.26], color=INK, linewidth=1.4, zorder=2)
     for rival in row.rivals:
         if low <= rival <= high:
-            axes.plot([rival], [strip], "d", markersize=8, markerfacecolor=_PAPER, color=_QUIET, zorder=3)
+            axes.plot([rival], [strip], "d", markersize=8, markerfacecolor=PAPER, color=QUIET, zorder=3)
     if row.low is not None and row.high is not None and row.low != row.high and not math.isnan(row.low + row.high):
         axes.plot(
             _within((row.low, row.high), low, high),
@@ -223,7 +189,7 @@ def _paint_row(axes: Any, row: Row, strip: float, picture: Picture) -> None:
         linestyle="none",
         marker=beyond or _MARKER[row.kind],
         markersize=9 if row.kind != "inconclusive" else 8,
-        markerfacecolor=_PAPER if row.kind in ("inconclusive", "rival") else color,
+        markerfacecolor=PAPER if row.kind in ("inconclusive", "rival") else color,
         markeredgecolor=color,
         markeredgewidth=1.8,
         clip_on=False,
@@ -233,29 +199,3 @@ def _paint_row(axes: Any, row: Row, strip: float, picture: Picture) -> None:
 
 def _within(ends: tuple[float, ...], low: float, high: float) -> list[float]:
     return [min(max(end, low), high) for end in sorted(ends)]
-
-
-def _fitting(text: str, longest: int) -> str:
-    """Return text that XML can hold, on one line; what does not fit loses its middle, for names often differ at their ends."""
-    text = re.sub(r"[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", " ", text)
-    tail = (longest - 1) // 2
-    return text if len(text) <= longest else f"{text[: longest - 1 - tail].rstrip()}…{text[-tail:].lstrip()}"
-
-
-def _finished(drawn: str, title: str, description: str) -> str:
-    """Add title, description and dark colours, and name the fonts that the reader's system has."""
-    dark = "".join(
-        f'[style*="{what}: {light}"]{{{what}:{shade}!important}}'
-        for light, shade in _DARK.items()
-        for what in ("fill", "stroke")
-    )
-    head = (
-        f'<title id="title">{escape(_fitting(title, 300))}</title>\n'
-        f'<desc id="desc">{escape(_fitting(description, 5000))}</desc>\n'
-        f"<style>@media (prefers-color-scheme: dark){{{dark}}}</style>\n"
-    )
-    drawn = drawn.replace("'DejaVu Sans'", _FONTS)
-    before, attributes, after = re.split(r"<svg ([^>]*)>", drawn, maxsplit=1, flags=re.DOTALL)
-    # Points were drawn as pixels; a viewer that takes them for points would enlarge everything by a third.
-    attributes = re.sub(r'(width|height)="([\d.]+)pt"', r'\1="\2"', attributes)
-    return f'{before}<svg role="img" aria-labelledby="title desc" {attributes}>\n{head}{after}'

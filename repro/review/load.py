@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from repro.cite.evidence.bundle import Bundle, EvidenceError, read_bundle
 from repro.review.book import Book
+from repro.review.listed import with_listed
 from repro.schema.annotation import Annotation, SourceCheck
 from repro.schema.calibration import Calibration
 from repro.schema.claim import Claim, Paper
@@ -46,7 +47,8 @@ def open_book() -> Book:
     from repro.catalog.load import load_claim, load_papers, load_studies
 
     # One claim that cannot be read must not hide the others; `repro list` names it.
-    return book_of([load_claim(name) for name in load_index().claims], load_papers(), load_studies())
+    book = book_of([load_claim(name) for name in load_index().claims], load_papers(), load_studies())
+    return with_listed(book)
 
 
 def book_of(

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from repro.judge import numbers, reading
 from repro.review import (
@@ -27,11 +27,23 @@ from repro.review import (
     words,
 )
 from repro.review import book as questions
-from repro.review.addresses import attempt_address, badge_address, claim_address, forest_address, safe
+from repro.review.addresses import (
+    attempt_address,
+    badge_address,
+    claim_address,
+    comparison_address,
+    forest_address,
+    safe,
+    tutorial_address,
+)
 from repro.review.book import Book
+from repro.review.charts import chart_address, charts_of, charts_on_claim
+from repro.review.comparison import comparisons_with
 from repro.review.evidence import evidence_of, file_name, verify_command
 from repro.review.labels import part_label, pretty
-from repro.schema.claim import SCALES, TERMS, Claim, Paper, Protocol
+from repro.review.markdown import title_of as tutorial_title
+from repro.review.papers import citation, paper_links
+from repro.schema.claim import SCALES, TERMS, Claim, Protocol
 from repro.schema.errors import ReproError, StoreError, nearest
 from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Attempt
@@ -43,7 +55,7 @@ TRIALS_ON_CLAIM_PAGE = 12
 
 def overview_page(book: Book, live: bool = False) -> str:
     """Return the page of all claims by paper. `live` adds a link to MLflow on the same server."""
-    return _render("overview.html", "index.html", live, book=book)
+    return render("overview.html", "index.html", live, book=book)
 
 
 def claim_page(book: Book, claim_id: str, live: bool = False, prior: str | None = None) -> str:
@@ -68,7 +80,7 @@ def claim_page(book: Book, claim_id: str, live: bool = False, prior: str | None 
             refused = str(error)
     things = {"book": book, "claim": book.claims[claim_id], "prior": chosen, "refused": refused}
     things["attempt_page"] = False
-    return _render("claim.html", claim_address(claim_id), live, **things)
+    return render("claim.html", claim_address(claim_id), live, **things)
 
 
 def attempt_page(book: Book, attempt_id: str, live: bool = False) -> str:
@@ -82,12 +94,12 @@ def attempt_page(book: Book, attempt_id: str, live: bool = False) -> str:
         raise StoreError(f"There is no attempt '{attempt_id}'.{nearest(attempt_id, (a.id for a in book.attempts))}")
     claim = book.claims.get(attempt.claim)
     things = {"book": book, "claim": claim, "attempt": attempt, "attempt_page": True}
-    return _render("attempt.html", attempt_address(attempt_id), live, **things)
+    return render("attempt.html", attempt_address(attempt_id), live, **things)
 
 
 def error_page(address: str, message: str, live: bool = False) -> str:
     """Return a page that says what is wrong with the one at `address`."""
-    return _render("error.html", address, live, message=message)
+    return render("error.html", address, live, message=message)
 
 
 def trials_csv(book: Book, attempt_id: str) -> str:
@@ -125,9 +137,17 @@ def _csv(lines: Sequence[Mapping[str, Any]]) -> str:
     return stream.getvalue()
 
 
-def _render(template: str, address: str, live: bool, **things: Any) -> str:
+def render(template: str, address: str, live: bool, **things: Any) -> str:
+    """Return a template filled in; its links are relative to its address."""
     root = "../" * address.count("/")
     return _environment().get_template(template).render(root=root, live=live, **things)
+
+
+def macro(template: str, name: str, *arguments: Any) -> Markup:
+    """Return what a macro of a template makes of its arguments."""
+    made = getattr(_environment().get_template(template).module, name)(*arguments)
+    assert isinstance(made, Markup)
+    return made
 
 
 @cache
@@ -177,6 +197,13 @@ def _environment() -> Environment:
         ends=markup.ends,
         span=markup.span,
         forest_address=forest_address,
+        chart_address=chart_address,
+        charts_of=charts_of,
+        charts_on_claim=charts_on_claim,
+        comparison_address=comparison_address,
+        comparisons_with=comparisons_with,
+        tutorial_address=tutorial_address,
+        tutorial_title=tutorial_title,
         figures_of=_figures_of,
         TERMS=TERMS,
         claim_address=claim_address,
@@ -199,25 +226,6 @@ def rerun(claim_id: str, claim: Claim | None, protocol: str, scale: str) -> str:
     """Return the command that runs a protocol again."""
     several = claim is not None and len(claim.protocols) > 1
     return f"repro run {claim_id} scale={scale}" + (f" protocol={protocol}" if several else "")
-
-
-def citation(paper: Paper) -> str:
-    """Return authors, year and venue of a paper on one line; three authors are named, more are "et al."."""
-    names = ", ".join(paper.authors) if len(paper.authors) <= 3 else f"{paper.authors[0]} et al."
-    return ", ".join(part for part in (names, str(paper.year) if paper.year else "", paper.venue) if part)
-
-
-def paper_links(paper: Paper) -> list[tuple[str, str]]:
-    """Return the name and address of each place a paper can be read at; only web addresses become links."""
-    links = []
-    if paper.arxiv:
-        links.append((f"arXiv:{paper.arxiv}", f"https://arxiv.org/abs/{quote(paper.arxiv)}"))
-    if paper.doi:
-        links.append((f"doi:{paper.doi}", f"https://doi.org/{quote(paper.doi)}"))
-    known = any(paper.url and name and name in paper.url for name in (paper.arxiv, paper.doi))
-    if paper.url and not known and urlsplit(paper.url).scheme in ("http", "https"):
-        links.append((urlsplit(paper.url).netloc, paper.url))
-    return links
 
 
 def _figures_of(attempt: Attempt) -> list[tuple[str, str, float | None]]:

@@ -20,6 +20,7 @@ from typing import Any
 
 from repro.cite.evidence.bundle import EvidenceError
 from repro.review.book import Book
+from repro.review.charts import NoChart
 from repro.review.load import open_book
 from repro.review.pages import error_page
 from repro.review.site import Content, site
@@ -93,7 +94,7 @@ def _pages() -> Any:
             if address in paths:
                 return answer(paths[address](), Path(address).suffix)
             text, status = f"There is no page '{address}'.{nearest(address, paths)}", 404
-        except EvidenceError as error:
+        except (EvidenceError, NoChart) as error:
             text, status = str(error), 404
         except ReproError as error:
             text, status = str(error), 500

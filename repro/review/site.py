@@ -3,21 +3,30 @@
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from repro.cite.evidence.bundle import EvidenceError
 from repro.cite.results.badge import Badge, endpoint, svg
-from repro.review.addresses import attempt_address, badge_address, claim_address, forest_address
+from repro.review.addresses import (
+    attempt_address,
+    badge_address,
+    claim_address,
+    comparison_address,
+    forest_address,
+    tutorial_address,
+)
 from repro.review.badges import claim_badge_of, paper_badge_of
 from repro.review.book import Book, by_paper, orphans
+from repro.review.charts import NAMES, chart_address, charts_of, draw_chart, may_have_charts
 from repro.review.citing import LABELS, citing_attempt
 from repro.review.combined import together
 from repro.review.evidence import envelope, packed
 from repro.review.figures import NARROW, WIDE, interval_figure
 from repro.review.forest import forest_figure
 from repro.review.pages import HERE, attempt_page, claim_page, overview_page, trials_csv
+from repro.review.tutorial import comparison_figure, comparison_page, tutorial_page
 from repro.schema.errors import StoreError
 from repro.schema.verdict import Attempt
 
@@ -48,6 +57,12 @@ def site(book: Book, live: bool = False, prior: str | None = None) -> Mapping[st
         paths |= _of_attempt(book, attempt, live)
     for paper, _ in by_paper(book):
         paths |= _badge(paper.id, partial(paper_badge_of, book, paper.id))
+    for name in book.comparisons:
+        paths[comparison_address(name)] = partial(comparison_page, book, name, live)
+        paths[comparison_address(name, ".svg")] = partial(comparison_figure, book, name, WIDE)
+        paths[comparison_address(name, ".narrow.svg")] = partial(comparison_figure, book, name, NARROW)
+    for name in book.tutorials:
+        paths[tutorial_address(name)] = partial(tutorial_page, book, name, live)
     return paths
 
 
@@ -61,7 +76,21 @@ def _of_attempt(book: Book, attempt: Attempt, live: bool) -> Mapping[str, Callab
         of = book.claims.get(attempt.claim)
         paths[attempt_address(attempt.id, ".svg")] = partial(interval_figure, of, attempt, WIDE)
         paths[attempt_address(attempt.id, ".narrow.svg")] = partial(interval_figure, of, attempt, NARROW)
+    for name in _charts(book, attempt, live):
+        paths[chart_address(attempt.id, name)] = partial(draw_chart, book, attempt.id, name, WIDE)
+        paths[chart_address(attempt.id, name, ".narrow.svg")] = partial(draw_chart, book, attempt.id, name, NARROW)
     return {**paths, **_of_evidence(book, attempt)}
+
+
+def _charts(book: Book, attempt: Attempt, live: bool) -> Sequence[str]:
+    """Return the names of the charts of an attempt.
+
+    Which there are only its records tell. A server would read those of all attempts to answer for one; it takes every name there
+    may be, and refuses one that is not there when it is asked for.
+    """
+    if live:
+        return NAMES if may_have_charts(attempt) else ()
+    return [chart.name for chart in charts_of(book, attempt)]
 
 
 def _of_evidence(book: Book, attempt: Attempt) -> Mapping[str, Callable[[], Content]]:

@@ -130,6 +130,7 @@ def record(key: str, **changes: Any) -> TrialRecord:
         "data": {"made_up_corpus": "d" * 64},
         "seconds": 61.4,
         "error": None,
+        "curves": {},
     }
     return TrialRecord(
         key=key,
@@ -139,7 +140,6 @@ def record(key: str, **changes: Any) -> TrialRecord:
         device="cpu",
         precision="float32",
         measures="value",
-        curves={},
         seals=("a" * 64,),
         started="2024-05-11T09:03:11+00:00",
         machine=MACHINE,

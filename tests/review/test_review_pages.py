@@ -18,9 +18,9 @@ from repro.review.pages import (
     claim_page,
     error_page,
     overview_page,
-    paper_links,
     trials_csv,
 )
+from repro.review.papers import paper_links
 from repro.schema.claim import Paper
 from repro.schema.errors import RecordError, StoreError
 from repro.schema.trial import TrialRecord

@@ -1,0 +1,210 @@
+"""The charts of the training runs behind an attempt: which there are, what they show in words, and how they are drawn."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from repro.judge.numbers import significant
+from repro.review import curves, isoflop_chart, law_surface
+from repro.review.addresses import attempt_address
+from repro.review.book import Book, standings
+from repro.review.plotting import WIDE, Panels, power_text
+from repro.review.sweeps import (
+    MOST_GROUPS,
+    READS_A_SWEEP,
+    Profiles,
+    groups_of,
+    law_of,
+    main_arm,
+    profiles_of,
+    sweep_of_runs,
+    varied,
+)
+from repro.schema.errors import ReproError, StoreError
+from repro.schema.verdict import Attempt
+
+KINDS: Mapping[str, str] = {
+    "isoflop": "IsoFLOP profiles",
+    "surface": "Loss by size and data",
+    "curves": "Training curves",
+}
+"""The charts there may be, by the part of their address, with their headings."""
+
+_TRAINED = ("replication", "conceptual_replication", "reproduction")
+
+
+class NoChart(StoreError):
+    """An attempt has no such chart."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart of an attempt."""
+
+    kind: str
+    name: str
+    """The part of its address: its kind, numbered where an attempt has several."""
+    heading: str
+    alt: str
+    caption: str
+    layout: Callable[[int], Panels]
+    draw: Callable[[int], str]
+    """The SVG document of a width in pixels."""
+    table: tuple[tuple[str, ...], ...] = ()
+    """The numbers behind it, the headings first; empty where the description has them all."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels on a page."""
+        places = self.layout(WIDE)
+        return places.width, places.height
+
+
+def may_have_charts(attempt: Attempt) -> bool:
+    """Return whether the seal of an attempt allows for charts, without reading its records."""
+    return READS_A_SWEEP in attempt.sealed.arguments or attempt.sealed.kind in _TRAINED
+
+
+NAMES = tuple(name for kind in KINDS for name in (kind, *(f"{kind}-{number}" for number in range(2, MOST_GROUPS + 1))))
+"""The names that charts can have."""
+
+
+def chart_address(attempt_id: str, name: str, suffix: str = ".svg") -> str:
+    """Return where a chart of an attempt stands."""
+    return attempt_address(attempt_id, f".{name}{suffix}")
+
+
+def charts_of(book: Book, attempt: Attempt) -> tuple[Chart, ...]:
+    """Return the charts of an attempt; none where it trained nothing or its records cannot be read."""
+    if not may_have_charts(attempt):
+        return ()
+    try:
+        trials = book.trials(attempt.id)
+    except ReproError:
+        return ()
+    records = main_arm(attempt, trials)
+    found: list[Chart] = []
+    groups = groups_of(records)
+    for label, runs in groups.items() if len(groups) <= MOST_GROUPS else ():
+        sweep = sweep_of_runs(attempt, runs)
+        if sweep is None:
+            continue
+        profiles = profiles_of(attempt, sweep, alone=len(groups) == 1)
+        if profiles is not None:
+            found.append(_isoflop(attempt, profiles, label))
+        law = law_of(attempt, sweep)
+        if law.theta:
+            found.append(_surface(attempt, law_surface.surface_of(sweep, law.theta), label))
+    logged = curves.curves_of(records, varied(records))
+    if logged is not None:
+        found.append(_curves(attempt, logged))
+    ordered = sorted(found, key=lambda chart: list(KINDS).index(chart.kind))
+    return tuple(
+        _named(chart, [other.kind for other in ordered[:i]].count(chart.kind)) for i, chart in enumerate(ordered)
+    )
+
+
+def _named(chart: Chart, before: int) -> Chart:
+    """Return a chart with its own name among those of its kind."""
+    return replace(chart, name=f"{chart.kind}-{before + 1}") if before else chart
+
+
+def charts_on_claim(book: Book, claim_id: str) -> tuple[tuple[Attempt, tuple[Chart, ...]], ...]:
+    """Return the attempts whose charts stand on the page of a claim: of each protocol the one that speaks for it, if it has any."""
+    found: dict[str, tuple[Attempt, tuple[Chart, ...]]] = {}
+    for standing in standings(book, claim_id):
+        if standing.protocol not in found and (charts := charts_of(book, standing.attempt)):
+            found[standing.protocol] = standing.attempt, charts
+    return tuple(found.values())
+
+
+def draw_chart(book: Book, attempt_id: str, name: str, width: int) -> str:
+    """Return one chart of an attempt as an SVG document.
+
+    Raises:
+        NoChart: if the attempt has no such chart.
+    """
+    attempt = book.attempt(attempt_id)
+    for chart in charts_of(book, attempt) if attempt else ():
+        if chart.name == name:
+            return chart.draw(width)
+    raise NoChart(f"The attempt {attempt_id} has no chart '{name}'.")
+
+
+def _heading(attempt: Attempt, kind: str, label: str) -> tuple[str, str]:
+    """Return what a chart is called on a page, and by itself."""
+    heading = f"{KINDS[kind]}: {label}" if label else KINDS[kind]
+    return heading, f"{attempt.claim}, {attempt.protocol} at {attempt.scale}: {heading}"
+
+
+def _isoflop(attempt: Attempt, profiles: Profiles, label: str) -> Chart:
+    heading, title = _heading(attempt, "isoflop", label)
+    references = _references(attempt, profiles)
+    size = isoflop_chart.SIZE_NAMES[profiles.of]
+    rows = [
+        (
+            f"{power_text(curve.budget, 3)} FLOPs",
+            str(len(curve.size)),
+            str(int(curve.seeds.sum())),
+            power_text(curve.optimum, 3) if curve.optimum else f"none: {curve.problem}",
+            significant(curve.lowest) if curve.lowest else "—",
+        )
+        for curve in profiles.curves
+    ]
+    whose = "is the exponent that was judged" if profiles.judged else "is the plain line through these optima"
+    return Chart(
+        "isoflop",
+        "isoflop",
+        heading,
+        isoflop_chart.alt_text(profiles, references),
+        f"Left: filled, the mean loss of each size; the curve, a parabola in ln N; open, its lowest point. Right: those points; the "
+        f"slope “here” {whose}; all lines pass through the middle of the points.",
+        isoflop_chart.layout,
+        partial(isoflop_chart.draw, profiles, references, title=title),
+        (("Budget", "Sizes", "Runs", f"Best {size}", "Loss there"), *rows),
+    )
+
+
+def _references(attempt: Attempt, profiles: Profiles) -> Mapping[str, float]:
+    """Return the published exponent and its rivals, where the slope drawn is an estimate of the same."""
+    if not profiles.comparable:
+        return {}
+    (part,) = attempt.sealed.parts.values()
+    rivals = {rival: float(value) for rival, value in sorted(part.rule.rivals.items()) if _is_number(value)}
+    return {"published": part.target.value, **rivals}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _surface(attempt: Attempt, surface: law_surface.Surface, label: str) -> Chart:
+    heading, title = _heading(attempt, "surface", label)
+    return Chart(
+        "surface",
+        "surface",
+        heading,
+        law_surface.alt_text(surface),
+        f"{law_surface.law_text(surface)}, fitted to the runs of the main arm (summed Huber loss) for this picture. ▲ a run above the "
+        f"law, ▽ below. Dashed: the sizes that the law calls optimal, with C = 6ND.",
+        law_surface.layout,
+        partial(law_surface.draw, surface, title=title),
+    )
+
+
+def _curves(attempt: Attempt, logged: curves.Curves) -> Chart:
+    heading, title = _heading(attempt, "curves", "")
+    return Chart(
+        "curves",
+        "curves",
+        heading,
+        curves.alt_text(logged),
+        f"One line a run of the main arm, its mark at the end; darker lines (in the dark, brighter ones) {curves.order_text(logged)}. The "
+        f"steep start lies beyond the frame.",
+        curves.layout,
+        partial(curves.draw, logged, title=title),
+    )
