@@ -1,10 +1,10 @@
-"""Run the benchmarks and print one line each: `python -m benchmarks [start_up] [tracking] [scaling_fits] [evidence]`."""
+"""Run the benchmarks and print one line each: `python -m benchmarks [start_up] [tracking] [scaling_fits] [evidence] [training]`."""
 
 import platform
 import sys
 from importlib import import_module
 
-BENCHMARKS = ("start_up", "tracking", "scaling_fits", "evidence")
+BENCHMARKS = ("start_up", "tracking", "scaling_fits", "evidence", "training")
 
 
 def main() -> None:
