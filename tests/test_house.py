@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from repro.catalog.recipe import has_function
+
 ROOT = Path(__file__).parent.parent
 FLOORS = {
     "schema": 0,
@@ -73,7 +75,10 @@ def test_a_recipe_imports_lab_and_context_alone(file: Path) -> None:
                 else ("repro.schema", "repro.stats")
             )
             assert module.startswith(wanted), f"{file.name} imports {module}"
-        assert not module.startswith("experiments"), f"{file.name} imports another recipe: {module}"
+        beside = ".".join(file.relative_to(ROOT).parent.parts)
+        if module.startswith("experiments"):
+            assert module.startswith(f"{beside}."), f"{file.name} imports from another folder: {module}"
+            assert not has_function(module, "run"), f"{file.name} imports another recipe: {module}"
         assert module.split(".")[0] not in ("mlflow", "hydra", "omegaconf", "pandas"), f"{file.name} imports {module}"
 
 

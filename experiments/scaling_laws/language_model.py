@@ -18,286 +18,31 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from experiments.scaling_laws.training_run import (
+    Config,
+    evaluation_shares,
+    flops_per_token,
+    learning_rates,
+    schedule_of,
+    shape_of,
+)
 from repro.lab.allocator import keep_freed_memory
 from repro.lab.corpora import carry_tokens, data_sets, load_tokens
-from repro.lab.counting import CONVENTIONS
 from repro.lab.cuda_graph import replayed
-from repro.lab.gpt import GPT, GPTShape, initial_weights
+from repro.lab.gpt import GPT, initial_weights
 from repro.lab.mup import decay_scales, logit_scale, lr_scales
-from repro.lab.optim import StackedAdamW, warmup_constant, warmup_cosine
+from repro.lab.optim import StackedAdamW
 from repro.lab.seeding import derived_seed, generator
 from repro.lab.throughput import fastest_stack, throughput
 from repro.lab.timing import time_call
 from repro.lab.tokens import Tokens, Windows, gather, held_out
 from repro.schema.context import Context
-
-
-@dataclass(frozen=True)
-class Config:
-    """One training run, and at the end the layout of all of them."""
-
-    source: str = "stdlib"
-    """Text: `stdlib`, `code`, `synthetic`, or the id of a data set that the study lists (see docs/corpora.md)."""
-    vocabulary: int = 256
-    """Tokens V: 256 are the bytes, more are trained byte pairs."""
-    unique_tokens: float = 0.0
-    """Train on no more than so many tokens, drawn by windows from the whole text, again and again; 0 for all there are."""
-
-    budget: float = 0.0
-    """Training compute C, in FLOPs: D is what it leaves. Either this or `tokens`."""
-    tokens: float = 0.0
-    """Training tokens D."""
-
-    n_layer: int = 2
-    """Blocks, L."""
-    d_model: int = 16
-    """Width, d."""
-    d_head: int = 8
-    """Width of a head, the same at every size."""
-    context: int = 64
-    """Tokens in a sequence, S."""
-    tied: bool = True
-    """Whether the head is the token embedding, or a matrix of its own."""
-    positions: str = "rotary"
-    """`rotary`, or `learned`: a vector for each position."""
-    parametrization: str = "standard"
-    """`standard`, or `mup`: a learning rate that holds at every width (then `lr_exponent` should be 0; see docs/lab.md)."""
-    base_width: int = 0
-    """Under `mup` the width at which both parametrizations are one."""
-
-    reference_params: float = 2e4
-    """The size N at which `batch_tokens` and `lr` hold."""
-    batch_tokens: float = 1065.0
-    """Tokens in a batch at the reference size; 1065 at 20,000 parameters is 160 · 2048 at 108 million (Porian et al.)."""
-    batch_exponent: float = 2 / 3
-    """The batch grows as N to this power (after Porian et al.)."""
-    min_steps: int = 400
-    """A run has at least so many steps; its batch shrinks until it does."""
-    lr: float = 0.02
-    """Peak learning rate at the reference size."""
-    lr_exponent: float = -1 / 3
-    """The peak learning rate changes as N to this power (after Porian et al.)."""
-    warmup_share: float = 0.05
-    """Warm-up lasts min(N tokens, this share of D)."""
-    warmup_tokens: float = 0.0
-    """If not 0, every run warms up over so many tokens instead, whatever its size, as in Kaplan et al."""
-    decay: bool = True
-    """Whether the learning rate follows a cosine; else it stays at its peak."""
-    cycle: float = 1.0
-    """Length of the cosine over that of the run."""
-    final_lr: float = 0.1
-    """The cosine ends at this share of the peak."""
-    beta2: float = 0.99
-    """Decay rate of AdamW's second moment."""
-    weight_decay: float = 0.1
-    """Of matrices."""
-    clip: float = 1.0
-    """Largest norm of the gradient."""
-
-    eval_tokens: int = 131_072
-    """Held-out tokens that a loss is averaged over, the same for every run."""
-    evaluations: int = 1
-    """Times that the held-out loss is measured, evenly spaced over the run; the last is at its end."""
-    first_evaluation: float = 0.0
-    """If not 0, the first comes after this share of the run, and each of the others the same factor after the one before."""
-    compile: bool = False
-    """Compile the model (pays on a GPU)."""
-    threads: int = 1
-    """CPU threads."""
-    seed: int = 0
-    """Of the weights and of the order of the text."""
-    run: int = 0
-    """Number of the run among those with the same cell and seed."""
-
-    budgets: tuple[float, ...] = ()
-    """Layout `isoflop`: the budgets, in FLOPs."""
-    widths: tuple[int, ...] = ()
-    """Layout: widths of the ladder of sizes, smallest first."""
-    depths: tuple[int, ...] = ()
-    """Layout: the number of blocks at each width."""
-    first_size: tuple[int, ...] = ()
-    """Layout `isoflop`: for each budget the rung of the ladder at which its sizes start."""
-    sizes: int = 0
-    """Layout `isoflop`: sizes at each budget, one a rung."""
-    smaller: int = 0
-    """Layout `isoflop`: so many sizes more below each budget's first, as far down as the ladder goes."""
-    sources: tuple[str, ...] = ()
-    """Layout `isoflop`: the whole layout on each of these texts; on `source` alone if empty."""
-    runs: tuple[int, ...] = ()
-    """Layout: runs of each size, for each budget (`isoflop`) or rung (`ladder`)."""
-    overrun: float = 1.0
-    """Layout `ablation`: runs that are read at several budgets go on to this multiple of the largest one."""
-    untuned_batch: float = 0.0
-    """Layout `ablation`: batch, in tokens, that all sizes share before the optimiser is tuned."""
-    untuned_lr: float = 0.0
-    """Layout `ablation`: learning rate that all sizes share before the optimiser is tuned."""
-    rates: tuple[float, ...] = ()
-    """Layout `sweep`: learning rates, at the reference size and batch."""
-    step_counts: tuple[int, ...] = ()
-    """Layout `sweep`: numbers of steps that a batch must leave, each with every rate."""
-    tokens_per_parameter: float = 0.0
-    """Layout `sweep`: beside the budgets, train the first `sizes` sizes on so many tokens a parameter."""
-    max_budgets: int = 0
-    """Layout `isoflop`: only so many of the smallest budgets, if not 0."""
-    max_runs: int = 0
-    """Layout: only so many runs of each size, if not 0."""
-
-
-EMPTY_LAYOUT: dict[str, Any] = {
-    "budgets": (),
-    "widths": (),
-    "depths": (),
-    "first_size": (),
-    "sizes": 0,
-    "smaller": 0,
-    "sources": (),
-    "runs": (),
-    "overrun": 1.0,
-    "untuned_batch": 0.0,
-    "untuned_lr": 0.0,
-    "rates": (),
-    "step_counts": (),
-    "tokens_per_parameter": 0.0,
-    "max_budgets": 0,
-    "max_runs": 0,
-}
-"""The fields of a layout are emptied in every run, so that changing the layout leaves the keys of equal runs equal."""
-
-
-def isoflop(config: Config) -> list[dict[str, Any]]:
-    """Lay out IsoFLOP profiles: for each budget, `sizes` rungs of the ladder of shapes, and `smaller` below them.
-
-    Raises:
-        ValueError: if the layout's tuples do not fit together.
-    """
-    require_budgets(config)
-    budgets = list(zip(config.budgets, config.first_size, config.runs, strict=True))[: config.max_budgets or None]
-    return [
-        {**size_of(config, rung), "source": source, "budget": budget, "run": run}
-        for source in config.sources or (config.source,)
-        for budget, first, runs in budgets
-        for rung in range(max(0, first - config.smaller), first + config.sizes)
-        for run in range(min(runs, config.max_runs or runs))
-    ]
-
-
-SCOUT_SEED = 1000
-"""Seed of scout runs: no sealed trial has it."""
-
-
-def scout(config: Config) -> list[dict[str, Any]]:
-    """Lay out the runs that centre a study's grids: at each budget every other rung, from two below its sizes to two above.
-
-    At the smallest budget three of those sizes also train at half and at twice the learning rate.
-
-    Raises:
-        ValueError: if the layout's tuples do not fit together.
-    """
-    require_budgets(config)
-    cells = []
-    for number, (budget, first) in enumerate(zip(config.budgets, config.first_size, strict=True)):
-        if config.max_budgets and number >= config.max_budgets:
-            break
-        coarse = [rung for rung in range(first - 2, first + config.sizes + 2, 2) if 0 <= rung < len(config.widths)]
-        inside = [rung for rung in coarse if first <= rung < first + config.sizes]
-        swept = {inside[0], inside[len(inside) // 2], inside[-1]} if number == 0 else set()
-        cells += [
-            {**size_of(config, rung), "budget": budget, "lr": config.lr * factor, "evaluations": 1, "seed": SCOUT_SEED}
-            for rung in coarse
-            for factor in ((0.5, 1.0, 2.0) if rung in swept else (1.0,))
-        ]
-    return cells
-
-
-def size_of(config: Config, rung: int) -> dict[str, Any]:
-    """Return the fields of a run whose model stands on this rung of the ladder."""
-    return {**EMPTY_LAYOUT, "n_layer": config.depths[rung], "d_model": config.widths[rung]}
-
-
-def require_budgets(config: Config) -> None:
-    """Raise `ValueError` unless budgets, first sizes, runs and the ladder fit together."""
-    if not len(config.budgets) == len(config.first_size) == len(config.runs):
-        raise ValueError("budgets, first_size and runs must be equally long")
-    if len(config.widths) != len(config.depths):
-        raise ValueError("widths and depths must be equally long")
-    if max(config.first_size) + config.sizes > len(config.widths):
-        raise ValueError(f"the ladder has {len(config.widths)} rungs, too few for first_size {config.first_size}")
-
-
-def ladder(config: Config) -> list[dict[str, Any]]:
-    """Lay out every rung of a ladder of shapes, all on the same `tokens`: `runs` of each.
-
-    Raises:
-        ValueError: if the layout's tuples do not fit together.
-    """
-    if not len(config.widths) == len(config.depths) == len(config.runs):
-        raise ValueError("widths, depths and runs must be equally long")
-    return [
-        {**size_of(config, rung), "run": run}
-        for rung, runs in enumerate(config.runs)
-        for run in range(min(runs, config.max_runs or runs))
-    ]
-
-
-def ablation(config: Config) -> list[dict[str, Any]]:
-    """Lay out four settings, each one step from the last, on the sizes and budgets of `isoflop` (Porian et al., Figure 1).
-
-    Before tuning, all sizes share one batch and one learning rate. The first two settings, a warm-up of `warmup_tokens` and
-    one of N tokens, have a constant rate: one run of each size, with its losses on the way, is read at all its budgets. It goes on
-    to the budget after its last, or beyond the largest, as Kaplan's counting gives a small model more tokens. The third decays
-    to the end of every budget, and the fourth has the config's own rules for batch and rate and no decay.
-
-    Raises:
-        ValueError: if the layout's tuples do not fit together.
-    """
-    require_budgets(config)
-    at_budgets = isoflop(replace(config, runs=(1,) * len(config.budgets)))
-    beyond = dict(zip(config.budgets, (*config.budgets[1:], config.overrun * config.budgets[-1]), strict=True))
-    largest: dict[tuple[int, int], dict[str, Any]] = {}
-    for cell in at_budgets:
-        largest[cell["n_layer"], cell["d_model"]] = {**cell, "budget": beyond[cell["budget"]]}
-    once = {"evaluations": 1, "first_evaluation": 0.0}
-    one_setting = {"batch_tokens": config.untuned_batch, "batch_exponent": 0.0, "min_steps": 1}
-    one_setting |= {"lr": config.untuned_lr, "lr_exponent": 0.0, "beta2": 0.95}
-    scaled = {"warmup_tokens": 0.0, "warmup_share": 1.0}
-    settings = (
-        (largest.values(), {**one_setting, "decay": False}),
-        (largest.values(), {**one_setting, **scaled, "decay": False}),
-        (at_budgets, {**one_setting, **scaled, **once, "decay": True}),
-        (at_budgets, {**scaled, **once, "decay": False}),
-    )
-    return [{**cell, **setting} for cells, setting in settings for cell in cells]
-
-
-def sweep(config: Config) -> list[dict[str, Any]]:
-    """Lay out a search for learning rate and batch: every one of `rates` with every one of `step_counts`.
-
-    Every size trains at every budget; the first `sizes` also on `tokens_per_parameter`, at a constant rate after a warm-up of N
-    tokens, as Porian et al. sweep. Numbers of steps that leave the same batch count once.
-    """
-    constant = {"decay": False, "warmup_share": 1.0}
-    cells = []
-    for rung in range(len(config.widths)):
-        size = size_of(config, rung)
-        extents: list[dict[str, Any]] = [{"budget": budget} for budget in config.budgets]
-        if rung < config.sizes:
-            params = shape_of(replace(config, **size)).parameters
-            extents.append({"tokens": config.tokens_per_parameter * params, **constant})
-        for extent in extents:
-            batches = set()
-            for steps in config.step_counts:
-                cell = {**size, **extent, "min_steps": steps}
-                batch = schedule_of(replace(config, **cell)).batch
-                if batch not in batches:
-                    batches.add(batch)
-                    cells += [{**cell, "lr": rate} for rate in config.rates]
-    return cells
 
 
 def cost(config: Config) -> float:
@@ -316,12 +61,6 @@ def carry(configs: Sequence[Config], context: Context, directory: Path) -> None:
         carry_tokens(source, vocabulary, context.data, directory)
 
 
-def shape_of(config: Config) -> GPTShape:
-    """Return the model's shape."""
-    size = config.n_layer, config.d_model, config.d_head, config.context, config.vocabulary
-    return GPTShape(*size, config.tied, config.positions)
-
-
 def model_of(config: Config, seeds: Sequence[int], context: Context) -> GPT:
     """Return a stack of untrained models, one for each seed."""
     shape, parametrization = shape_of(config), (config.parametrization, config.base_width)
@@ -330,63 +69,6 @@ def model_of(config: Config, seeds: Sequence[int], context: Context) -> GPT:
     if config.compile:
         model.compile_parts()
     return model
-
-
-def flops_per_token(shape: GPTShape) -> float:
-    """Return training FLOPs a token: 6 for each matrix weight, head included, and 6·L·S·d for causal attention.
-
-    Forward, a weight costs 2 and attention's two products 2·(2·S·d), half of which the causal mask leaves; backward
-    costs twice as much. The embedding is a lookup, but it is tied to the head, which is a product.
-    """
-    return CONVENTIONS["matrices_causal_attention"](shape)
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """What compute, data and size leave of a run."""
-
-    steps: int
-    batch: int
-    """Sequences."""
-    warmup: int
-    """Steps."""
-    peak: float
-    """Learning rate."""
-
-
-def schedule_of(config: Config) -> Schedule:
-    """Return steps, batch and learning rate from C (or D) and N, so that steps · batch · S is D.
-
-    Where `min_steps` makes the batch smaller than the rule has it, the learning rate shrinks with its square root
-    (Malladi et al., arXiv 2205.10287, for Adam).
-
-    Raises:
-        ValueError: unless exactly one of `budget` and `tokens` is given.
-    """
-    if (config.budget > 0) == (config.tokens > 0):
-        raise ValueError(f"give either budget or tokens, got budget={config.budget:g} and tokens={config.tokens:g}")
-    shape = shape_of(config)
-    d = config.tokens or config.budget / flops_per_token(shape)
-    relative_size = shape.parameters / config.reference_params
-    wanted = config.batch_tokens * relative_size**config.batch_exponent
-    batch = max(1, math.floor(min(wanted, d / config.min_steps) / config.context))
-    steps = max(1, round(d / (batch * config.context)))
-    warmup_tokens = config.warmup_tokens or min(float(shape.parameters), config.warmup_share * d)
-    warmup = max(1, round(warmup_tokens / (batch * config.context)))
-    shrunk = min(1.0, batch * config.context / wanted)
-    peak = config.lr * relative_size**config.lr_exponent * shrunk**0.5
-    return Schedule(steps, batch, warmup, peak)
-
-
-def learning_rates(config: Config, schedule: Schedule) -> list[float]:
-    """Return the learning rate of every step."""
-    steps, warmup, peak = schedule.steps, schedule.warmup, schedule.peak
-    if not config.decay:
-        return [warmup_constant(step, steps=steps, warmup=warmup, peak=peak) for step in range(steps)]
-    return [
-        warmup_cosine(step, steps=steps, warmup=warmup, peak=peak, final_share=config.final_lr, cycle=config.cycle)
-        for step in range(steps)
-    ]
 
 
 def stack_of(config: Config) -> object:
@@ -497,14 +179,6 @@ def run_batch(configs: Sequence[Config], contexts: Sequence[Context]) -> list[di
         }
         for i, each in enumerate(configs)
     ]
-
-
-def evaluation_shares(config: Config) -> list[float]:
-    """Return after which shares of a run its held-out loss is measured, the last of them 1."""
-    last = config.evaluations
-    if not config.first_evaluation or last == 1:
-        return [k / last for k in range(1, last + 1)]
-    return [config.first_evaluation ** ((last - k) / (last - 1)) for k in range(1, last + 1)]
 
 
 def readable_windows(config: Config, length: int) -> torch.Tensor:

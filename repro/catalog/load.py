@@ -7,7 +7,7 @@ from typing import Any
 
 from repro.catalog.estimators import check_estimator
 from repro.catalog.parse import parse, read_yaml
-from repro.catalog.recipe import has_function, recipe_fields
+from repro.catalog.recipe import design_function, has_function, recipe_fields
 from repro.catalog.roots import Root, config_roots
 from repro.schema.claim import Claim, Paper
 from repro.schema.dataset import DataSet
@@ -105,10 +105,13 @@ def load_study(name: str) -> Study:
         _known_fields(params, study, f"{where}: 'params'")
         for cell in [design.grid or {}, *(design.cells or ())]:
             _known_fields(cell, study, f"{where}: 'design'")
-        if design.function and not has_function(study.recipe, design.function):
-            raise ConfigError(
-                f"{where}: design.function names '{design.function}', which {study.recipe} does not define."
-            )
+        if design.function:
+            module, name = design_function(study.recipe, design.function)
+            if not has_function(module, name):
+                raise ConfigError(
+                    f"{where}: design.function names '{design.function}', which {module} does not define. Name a function of the "
+                    f"recipe, or one of another module as in experiments.topic.layouts.{name}."
+                )
     data = config_files("data")
     lists = {"data": study.data} | {f"scales.{name}.data": delta.data or () for name, delta in study.scales.items()}
     for key, items in lists.items():

@@ -38,9 +38,9 @@ def recipe_fields(module: str) -> tuple[str, ...]:
         raise ConfigError(
             f"recipe '{module}' is not a module that can be found; name one like experiments.<topic>.<study>."
         )
-    names = {node.name: node for node in _parsed(file).body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
-    config, run = names.get("Config"), names.get("run")
+    config, run = _defined(module, "Config"), _defined(module, "run")
     if not isinstance(config, ast.ClassDef) or not isinstance(run, ast.FunctionDef):
+        names = [node.name for node in _parsed(file).body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
         raise ConfigError(
             f"'{module}' is no recipe: it must define a dataclass Config and a function run(config, context); "
             f"it defines {', '.join(names) or 'neither'}."
@@ -49,14 +49,19 @@ def recipe_fields(module: str) -> tuple[str, ...]:
 
 
 def has_function(module: str, name: str) -> bool:
-    """Say whether the module defines the function `name` at its top level."""
-    file = module_file(module)
-    return file is not None and any(isinstance(n, ast.FunctionDef) and n.name == name for n in _parsed(file).body)
+    """Say whether the module defines the function `name` at its top level, or imports it from where it is defined."""
+    return isinstance(_defined(module, name), ast.FunctionDef)
+
+
+def design_function(recipe: str, function: str) -> tuple[str, str]:
+    """Return module and name of a study's design function: one of the recipe, or any by its full dotted name."""
+    module, _, name = function.rpartition(".")
+    return module or recipe, name
 
 
 @cache
 def source_digest(module: str) -> str:
-    """Return one digest over the module and the lab, schema and stats modules that it imports, transitively."""
+    """Return one digest over the module and what it imports, transitively, of the lab, schema, stats and the recipe's own folder."""
     return digest_of_sources(sources_of(module))
 
 
@@ -67,6 +72,8 @@ def digest_of_sources(sources: Mapping[str, str]) -> str:
 
 def sources_of(module: str) -> dict[str, str]:
     """Return the texts that `source_digest` covers, with LF line endings, by dotted module name and sorted by it."""
+    package = module.rpartition(".")[0]
+    beside = () if not package or package.startswith("repro.") else (f"{package}.",)
     found: dict[str, str] = {}
     waiting = [module]
     while waiting:
@@ -75,8 +82,20 @@ def sources_of(module: str) -> dict[str, str]:
         if file is None:
             continue
         found[name] = file.read_text(encoding="utf-8")
-        waiting += [imported for imported in _imports(_parsed(file)) if imported.startswith(COVERED)]
+        waiting += [imported for imported in _imports(_parsed(file)) if imported.startswith((*COVERED, *beside))]
     return dict(sorted(found.items()))
+
+
+def _defined(module: str, name: str) -> ast.ClassDef | ast.FunctionDef | None:
+    file = module_file(module)
+    for node in _parsed(file).body if file else ():
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return node
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return _defined(node.module, alias.name)
+    return None
 
 
 def _imports(tree: ast.Module) -> list[str]:

@@ -21,6 +21,7 @@ from repro.cli import (
     plan_command,
     publish_command,
     run_command,
+    scout_command,
     serve_command,
     show_command,
     sign_command,
@@ -58,6 +59,7 @@ app = typer.Typer(
 
 # launch
 app.command("new")(new_command.new)
+app.command("scout")(scout_command.scout)
 app.command("plan")(plan_command.plan)
 app.command("run")(run_command.run)
 app.command("collect")(collect_command.collect)

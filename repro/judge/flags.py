@@ -20,6 +20,7 @@ FLAGS: Mapping[str, str] = {
     "too_few_sizes": "too few model sizes on the frontier for a line with an interval",
     "few_points": "some budgets have fewer sizes near their optimum than a parabola should rest on",
     "uncertified_optimum": "the search did not prove that this is the best fit; another start may end lower",
+    "repeated_data": "some runs saw their text more than four times, beyond which repeated text teaches less than new text",
     "unequal_arms": "one arm scatters more than the other, so that their differences may be skewed",
 }
 """Flags of an estimate or verdict that need a sentence."""

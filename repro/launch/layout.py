@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from repro.catalog.load import load_dataset
-from repro.catalog.recipe import has_function, recipe_fields, source_digest
+from repro.catalog.recipe import design_function, has_function, recipe_fields, source_digest
 from repro.schema.errors import ConfigError, PlanError, nearest
 from repro.schema.jsonform import to_json
 from repro.schema.study import Design, Scale, ScaleDelta, Study
@@ -88,7 +88,9 @@ def _cells(study: Study, delta: ScaleDelta, recipe: Any, shared: Mapping[str, An
     design: Design = delta.design or study.design
     if design.function:
         config = resolve_config(recipe.Config, [shared], study.recipe)
-        return cast("Iterable[Mapping[str, Any]]", getattr(recipe, design.function)(config))
+        module, name = design_function(study.recipe, design.function)
+        lay = getattr(importlib.import_module(module), name)
+        return cast("Iterable[Mapping[str, Any]]", lay(config))
     if design.grid:
         return [dict(zip(design.grid, values, strict=True)) for values in itertools.product(*design.grid.values())]
     return design.cells or ({},)

@@ -14,7 +14,7 @@ from typing import Any
 from repro.catalog.compose import compose_config
 from repro.catalog.load import config_files, load_study
 from repro.catalog.parse import parse
-from repro.catalog.recipe import has_function, recipe_fields
+from repro.catalog.recipe import design_function, has_function, recipe_fields
 from repro.launch.layout import lay_out, resolve_config
 from repro.launch.records import RecordStore
 from repro.launch.trials import config_of
@@ -67,11 +67,14 @@ def scouting_of(study_id: str, scale: str | None, budgets: Sequence[float], word
         PlanError: if its recipe cannot be scouted.
     """
     plain = load_study(study_id)
-    for function in ("scout", "shape_of"):
-        if not has_function(plain.recipe, function):
+    layouts, _ = design_function(plain.recipe, plain.design.function or "")
+    for module, function, says in (
+        (layouts, "scout", "what to train"),
+        (plain.recipe, "shape_of", "how large a model is"),
+    ):
+        if not has_function(module, function):
             raise PlanError(
-                f"Study '{study_id}' cannot be scouted: {plain.recipe} has no function {function}(config), which says "
-                f"{'what to train' if function == 'scout' else 'how large a model is'}."
+                f"Study '{study_id}' cannot be scouted: {module} has no function {function}(config), which says {says}."
             )
     if "seed" not in recipe_fields(plain.recipe):
         raise PlanError(
@@ -83,7 +86,7 @@ def scouting_of(study_id: str, scale: str | None, budgets: Sequence[float], word
         raise ConfigError(f"Study '{study_id}' has no scale '{scale}'.{nearest(scale, plain.scales)}")
     study, where, executor = _composed(study_id, scale, words, plain)
     recipe, config = _recipe_and_config(study, scale)
-    scouts = replace(study, design=Design(function="scout"), replicates=1)
+    scouts = replace(study, design=Design(function=f"{layouts}.scout"), replicates=1)
     scouts = replace(scouts, scales={scale: replace(study.scales[scale], design=None, replicates=None)})
     try:
         trials = lay_out(scouts, where, (FIRST_SEED,))

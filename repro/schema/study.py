@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Design:
-    """How the trials are laid out: a grid, explicit cells, or a function of the recipe. Exactly one, or none for one trial.
+    """How the trials are laid out: a grid, explicit cells, or a function. Exactly one, or none for one trial.
 
-    A `function` is called as `function(config)` with the resolved `Config` and returns one dict of field values a trial.
+    A `function`, one of the recipe or by its full dotted name one of another module, is called as `function(config)` with the resolved `Config` and returns one dict of field values a trial.
     """
 
     grid: Mapping[str, tuple[Any, ...]] | None = None

@@ -11,6 +11,7 @@ from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Estimate
 from repro.stats.distribution import heavy_tailed, multimodal, unequal_arms
 from repro.stats.estimator import estimator
+from repro.stats.one_text import require_one_text
 from repro.stats.summary import paired_difference
 
 __all__ = ["paired_differences", "relative_penalty"]
@@ -125,6 +126,7 @@ def _estimate(
 def _by_level(records: Sequence[TrialRecord], column: str, by: str) -> dict[float, dict[int, float]]:
     """Return the measurement by level and replicate; the first value seen names a level."""
     found: dict[float, dict[int, float]] = {}
+    require_one_text(records)
     for record in records:
         if record.status != "finished":
             continue

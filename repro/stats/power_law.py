@@ -16,6 +16,7 @@ from repro.schema.verdict import Estimate
 from repro.stats.bootstrap import leave_one_out_se
 from repro.stats.estimator import estimator
 from repro.stats.levels import points_of
+from repro.stats.one_text import require_one_text
 from repro.stats.regression import FloatArray, weighted_line
 
 __all__ = ["power_law_exponent"]
@@ -47,6 +48,7 @@ def power_law_exponent(records: Sequence[TrialRecord], *, x: str, loss: str = "l
     Raises:
         EstimateError: if a column is missing, a number is not positive, or fewer than three levels finished.
     """
+    require_one_text(records)
     points = [point for record in records for point in points_of(record, x, loss)]
     finite = [(level, value) for level, value in points if math.isfinite(level) and math.isfinite(value)]
     diverged = len(points) - len(finite)

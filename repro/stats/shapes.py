@@ -12,6 +12,7 @@ from repro.schema.errors import EstimateError, nearest
 from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Estimate
 from repro.stats.estimator import estimator
+from repro.stats.one_text import require_one_text
 
 __all__ = ["shape_penalty"]
 
@@ -48,6 +49,7 @@ def shape_penalty(
     """
     shapes: dict[tuple[int, int], list[tuple[float, float]]] = {}
     diverged = 0
+    require_one_text(records)
     for record in records:
         loss, params = _measured(record, column, size)
         if not (math.isfinite(loss) and math.isfinite(params)):

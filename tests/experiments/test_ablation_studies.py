@@ -11,15 +11,14 @@ import pytest
 
 from experiments.scaling_laws.language_model import (
     Config,
-    ablation,
     evaluation_shares,
     learning_rates,
     run_batch,
     schedule_of,
     shape_of,
     stack_of,
-    sweep,
 )
+from experiments.scaling_laws.layouts import ablation, sweep
 from repro.catalog.estimators import estimate_arm
 from repro.catalog.load import load_claim, load_scale, load_study
 from repro.judge.rule import judge

@@ -9,13 +9,13 @@ import pytest
 from experiments.scaling_laws.language_model import (
     Config,
     flops_per_token,
-    ladder,
     readable_windows,
     run_batch,
     schedule_of,
     shape_of,
     stack_of,
 )
+from experiments.scaling_laws.layouts import ladder
 from repro.catalog.estimators import estimate_arm, estimator_digest
 from repro.catalog.load import load_claim, load_scale, load_study
 from repro.judge.rule import judge

@@ -12,14 +12,13 @@ from experiments.scaling_laws.language_model import (
     Config,
     cost,
     flops_per_token,
-    isoflop,
     run,
     run_batch,
     schedule_of,
-    scout,
     shape_of,
     stack_of,
 )
+from experiments.scaling_laws.layouts import isoflop, scout
 from repro.catalog.load import config_files, load_claim, load_scale, load_study
 from repro.lab.flops import forward_flops, training_flops
 from repro.lab.gpt import GPT, GPTShape

@@ -9,7 +9,7 @@ import pytest
 
 from repro.schema.errors import EstimateError
 from repro.stats.scaling_laws.ablation import exponent_falls
-from repro.stats.scaling_laws.training_runs import profiles_at, training_runs
+from repro.stats.scaling_laws.loss_curves import profiles_at, training_runs
 from scaling_law_runs import record
 
 BUDGETS = [2e9 * 3.0**k for k in range(5)]

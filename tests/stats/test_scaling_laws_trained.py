@@ -20,12 +20,12 @@ from repro.stats.scaling_laws.counted_surface import (
     exponent,
     exponents_by_counting,
 )
+from repro.stats.scaling_laws.finished_runs import checkpoints
 from repro.stats.scaling_laws.held_out_budget import trained_isoflop_exponent
 from repro.stats.scaling_laws.irreducible_loss import irreducible_excess
 from repro.stats.scaling_laws.law import ParametricLaw
 from repro.stats.scaling_laws.tokens_per_parameter import tokens_per_parameter_slope
 from repro.stats.scaling_laws.trained_law import trained_law_exponents
-from repro.stats.scaling_laws.trained_runs import checkpoints
 from scaling_law_runs import record
 
 LAW = ParametricLaw(E=1.2, A=7.0, B=90.0, alpha=0.35, beta=0.35)

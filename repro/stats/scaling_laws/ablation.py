@@ -31,7 +31,7 @@ from repro.stats.scaling_laws.approach2 import (
 )
 from repro.stats.scaling_laws.approach3 import MIN_DRAWS, at_least, one_of
 from repro.stats.scaling_laws.law import Array
-from repro.stats.scaling_laws.training_runs import TrainingRun, profiles_at, training_runs
+from repro.stats.scaling_laws.loss_curves import TrainingRun, profiles_at, training_runs
 
 __all__ = ["exponent_falls"]
 

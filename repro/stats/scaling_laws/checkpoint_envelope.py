@@ -14,8 +14,8 @@ from repro.schema.verdict import Estimate
 from repro.stats.estimator import estimator
 from repro.stats.scaling_laws.approach1 import LEVELS, approach1
 from repro.stats.scaling_laws.counting import Counting
+from repro.stats.scaling_laws.finished_runs import checkpoints, diverged, finished, with_epochs
 from repro.stats.scaling_laws.sweep import read_sweep
-from repro.stats.scaling_laws.trained_runs import checkpoints, diverged, finished, with_epochs
 
 __all__ = ["checkpoint_envelope"]
 

@@ -24,8 +24,8 @@ from repro.stats.estimator import estimator
 from repro.stats.scaling_laws.approach3 import LOST_DRAWS, MIN_DRAWS, at_least
 from repro.stats.scaling_laws.budgets import jackknife_se
 from repro.stats.scaling_laws.counting import Counting
+from repro.stats.scaling_laws.finished_runs import diverged, finished, with_epochs
 from repro.stats.scaling_laws.law import Array
-from repro.stats.scaling_laws.trained_runs import diverged, finished, with_epochs
 
 __all__ = ["counting_fall", "exponents_by_counting"]
 

@@ -15,8 +15,8 @@ from repro.stats.estimator import estimator
 from repro.stats.scaling_laws.approach3 import MIN_DRAWS, at_least
 from repro.stats.scaling_laws.budgets import jackknife_se
 from repro.stats.scaling_laws.counted_surface import Counted, count
+from repro.stats.scaling_laws.finished_runs import diverged, finished, with_epochs
 from repro.stats.scaling_laws.law import Array
-from repro.stats.scaling_laws.trained_runs import diverged, finished, with_epochs
 
 __all__ = ["frontier_loss_exponent"]
 

@@ -13,10 +13,10 @@ from repro.stats.estimator import estimator
 from repro.stats.scaling_laws.approach2 import MIN_BUDGETS
 from repro.stats.scaling_laws.approach3 import best_fit
 from repro.stats.scaling_laws.counting import Counting
+from repro.stats.scaling_laws.finished_runs import diverged, finished, with_epochs
 from repro.stats.scaling_laws.huber import residuals
 from repro.stats.scaling_laws.isoflop import approach2
 from repro.stats.scaling_laws.sweep import Sweep, read_sweep
-from repro.stats.scaling_laws.trained_runs import diverged, finished, with_epochs
 
 __all__ = ["trained_isoflop_exponent"]
 

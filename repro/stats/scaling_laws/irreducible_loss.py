@@ -17,8 +17,8 @@ from repro.stats.estimator import estimator
 from repro.stats.scaling_laws.approach2 import pooled_sd
 from repro.stats.scaling_laws.approach3 import approach3, one_of
 from repro.stats.scaling_laws.counting import Counting
+from repro.stats.scaling_laws.finished_runs import diverged, finished, with_epochs
 from repro.stats.scaling_laws.sweep import read_sweep
-from repro.stats.scaling_laws.trained_runs import diverged, finished, with_epochs
 
 __all__ = ["irreducible_excess"]
 

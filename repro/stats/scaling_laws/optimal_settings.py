@@ -10,6 +10,7 @@ from repro.schema.errors import EstimateError
 from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Estimate
 from repro.stats.estimator import estimator
+from repro.stats.one_text import require_one_text
 from repro.stats.regression import weighted_line
 from repro.stats.scaling_laws.approach3 import one_of
 
@@ -54,6 +55,7 @@ def optimal_setting_exponent(
         EstimateError: if no run has so many tokens a parameter, or `of` is neither.
     """
     one_of("of", of, ("lr", "batch"))
+    require_one_text(records)
     done = [r for r in records if r.status == "finished" and math.isfinite(r.value("loss"))]
     runs = [
         r

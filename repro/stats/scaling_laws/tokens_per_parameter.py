@@ -17,9 +17,9 @@ from repro.schema.verdict import Estimate
 from repro.stats.estimator import estimator
 from repro.stats.regression import weighted_line
 from repro.stats.scaling_laws.counting import Counting
+from repro.stats.scaling_laws.finished_runs import diverged, finished, with_epochs
 from repro.stats.scaling_laws.isoflop import approach2
 from repro.stats.scaling_laws.sweep import read_sweep
-from repro.stats.scaling_laws.trained_runs import diverged, finished, with_epochs
 
 __all__ = ["tokens_per_parameter_slope"]
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from repro.schema.errors import EstimateError
 from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Estimate
+from repro.stats.one_text import require_one_text
 
 FREE_EPOCHS = 4.0
 """Epochs up to which repeated data is about as good as new (Muennighoff et al. 2023, arXiv 2305.16264, section 6)."""
@@ -35,8 +36,9 @@ def finished(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Return the training runs that finished.
 
     Raises:
-        EstimateError: if there is none, or one has not exactly one row.
+        EstimateError: if there is none, one has not exactly one row, or they trained on different texts.
     """
+    require_one_text(records)
     done = [record for record in records if record.status == "finished"]
     if not done:
         raise EstimateError(f"A scaling law needs finished training runs, got none of {len(records)}.")

@@ -8,6 +8,7 @@ import numpy as np
 
 from repro.schema.errors import EstimateError
 from repro.schema.trial import TrialRecord
+from repro.stats.one_text import require_one_text
 from repro.stats.scaling_laws.approach2 import Profile
 from repro.stats.scaling_laws.counting import Counting
 from repro.stats.scaling_laws.law import Array
@@ -51,10 +52,11 @@ def training_runs(records: Sequence[TrialRecord], counting: str) -> tuple[list[T
         counting: one of `COUNTINGS`.
 
     Raises:
-        EstimateError: for another counting, or if a column is missing.
+        EstimateError: for another counting, if a column is missing, or if runs trained on different texts.
     """
     if Counting.of(counting).name not in COUNTINGS:
         raise EstimateError(f"Runs are counted as {' or '.join(COUNTINGS)}, not '{counting}'.")
+    require_one_text(records)
     found = []
     for record in records:
         if record.status != "finished" or not math.isfinite(_value(record, "loss")):
