@@ -3,11 +3,12 @@
 import dataclasses
 import importlib
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from repro.catalog.load import load_dataset
 from repro.catalog.recipe import design_function, has_function, recipe_fields, source_digest
+from repro.schema.canonical import canonical_json
 from repro.schema.errors import ConfigError, PlanError, nearest
 from repro.schema.jsonform import to_json
 from repro.schema.study import Design, Scale, ScaleDelta, Study
@@ -82,6 +83,23 @@ def lay_out(
     if not specs:
         raise PlanError(f"Study '{study.id}' lays out no trial at scale '{scale.name}'; its design is empty.")
     return list(specs.values())
+
+
+LayOut = Callable[..., list[TrialSpec]]
+"""`lay_out`, or something that remembers what it returned."""
+
+
+def remembering() -> LayOut:
+    """Return a `lay_out` that works out what it was asked before only once."""
+    laid_out: dict[str, list[TrialSpec]] = {}
+
+    def remembered(study: Study, scale: Scale, *arms: Any) -> list[TrialSpec]:
+        asked = canonical_json([to_json(study), to_json(scale), to_json(arms)])
+        if asked not in laid_out:
+            laid_out[asked] = lay_out(study, scale, *arms)
+        return laid_out[asked]
+
+    return remembered
 
 
 def _cells(study: Study, delta: ScaleDelta, recipe: Any, shared: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:

@@ -1,6 +1,6 @@
-"""From requests to a plan: trials laid out, and every protocol that reads their studies sealed before they run."""
+"""From requests to a plan: trials laid out, and every protocol that reads any of them sealed before they run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,13 +9,11 @@ from repro.catalog.compose import Request
 from repro.catalog.estimators import check_estimator, estimator_digest
 from repro.catalog.load import load_claim, load_scale, load_study
 from repro.judge.seal import seal
-from repro.launch.layout import lay_out
+from repro.launch.layout import LayOut, lay_out, remembering
 from repro.schema.claim import Claim, Protocol
 from repro.schema.errors import PlanError
 from repro.schema.study import Scale, Study
 from repro.schema.trial import Plan, PlannedAttempt, TrialSpec
-
-LayOut = Callable[[Study, Scale, Sequence[int], Mapping[str, Any] | None, Mapping[str, Any] | None], list[TrialSpec]]
 
 
 @dataclass(frozen=True)
@@ -42,14 +40,15 @@ def make_plan(
 ) -> Plan:
     """Return the plan of the requests.
 
-    Launching a study seals every current protocol that reads it, at the same seeds where its looks allow, so that a record
-    shows by its content which seals stood before it.
+    Launching a study seals every current protocol that reads it, or reads another study that shares trials with it, at the same
+    seeds where its looks allow, so that a record shows by its content which seals stood before it.
 
     Args:
         requests: what to run.
         readers: by study, the (claim, protocol) pairs that read it.
         shapes: by `claim@protocol@scale`; where nothing is said, the first attempt with the seeds that the config says.
     """
+    laid = remembering()
     trials: dict[str, TrialSpec] = {}
     attempts: dict[str, PlannedAttempt] = {}
     chosen: list[tuple[Request, Shape]] = []
@@ -57,7 +56,9 @@ def make_plan(
         source = Source(request.claim, request.protocol, request.study, request.scale)
         shape = shapes.get(place(request.claim.id, request.protocol, request.scale.name))
         shape = shape or first_shape(source, request.replicates)
-        attempt, specs = plan_attempt(source, shape, request.last_params, request.overrides, request.config)
+        attempt, specs = plan_attempt(
+            source, shape, request.last_params, request.overrides, request.config, lay_out=laid
+        )
         attempts[attempt.id] = attempt
         trials |= specs
         chosen.append((request, shape))
@@ -65,14 +66,34 @@ def make_plan(
     for study, scale, counter, replicates in dict.fromkeys(
         (request.study.id, request.scale.name, shape.counter, shape.replicates) for request, shape in chosen
     ):
-        for claim_id, protocol in readers.get(study, ()):
-            source = Source(load_claim(claim_id), protocol, load_study(study), load_scale(scale))
-            if scale in source.study.scales:
-                fits = len(replicates) % looks_at(source) == 0
-                shape = Shape(counter, replicates) if fits else first_shape(source)
-                attempt, _ = plan_attempt(source, shape, requested=False)
-                attempts.setdefault(attempt.id, attempt)
+        for reading in (study, *_sharing(study, scale, replicates, readers, trials, laid)):
+            for claim_id, protocol in readers.get(reading, ()):
+                source = Source(load_claim(claim_id), protocol, load_study(reading), load_scale(scale))
+                if scale in source.study.scales:
+                    fits = len(replicates) % looks_at(source) == 0
+                    shape = Shape(counter, replicates) if fits else first_shape(source)
+                    attempt, _ = plan_attempt(source, shape, requested=False, lay_out=laid)
+                    attempts.setdefault(attempt.id, attempt)
     return Plan(tuple(attempts.values()), tuple(trials.values()), datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def _sharing(
+    study: str,
+    scale: str,
+    replicates: Sequence[int],
+    readers: Iterable[str],
+    trials: Mapping[str, TrialSpec],
+    lay_out: LayOut,
+) -> list[str]:
+    """Return the other studies of this recipe that have one of the trials at this scale."""
+    recipe, where = load_study(study).recipe, load_scale(scale)
+    kin = [load_study(other) for other in readers if other != study]
+    return [
+        other.id
+        for other in kin
+        if other.recipe == recipe and scale in other.scales
+        if any(spec.key in trials for spec in lay_out(other, where, replicates, None, None))
+    ]
 
 
 def place(claim: str, protocol: str, scale: str) -> str:

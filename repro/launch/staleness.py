@@ -2,24 +2,20 @@
 
 import contextlib
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from repro.catalog.load import config_files, load_claim, load_scale, load_study
 from repro.catalog.recipe import digest_of_sources, sources_of
 from repro.judge.staleness import Stale, differences, stale_text
-from repro.launch.layout import lay_out
+from repro.launch.layout import remembering
 from repro.launch.plan import Shape, Source, plan_attempt, seeds_of
 from repro.ledger.fast import known_names
 from repro.ledger.kept import kept_sources
 from repro.ledger.read import load_attempt, load_attempts, load_trials
-from repro.schema.canonical import canonical_json
 from repro.schema.claim import Claim
 from repro.schema.errors import ReproError, nearest
 from repro.schema.files import write_atomically
-from repro.schema.jsonform import to_json
 from repro.schema.places import stale_file
-from repro.schema.study import Scale, Study
 from repro.schema.trial import PlannedAttempt, TrialSpec
 from repro.schema.verdict import Attempt, Sealed
 
@@ -100,7 +96,7 @@ class _Plans:
     """Attempts as they would be planned today; what several of them share is laid out once."""
 
     def __init__(self) -> None:
-        self._laid_out: dict[tuple[str, ...], list[TrialSpec]] = {}
+        self._lay_out = remembering()
         self._sources: dict[str, Mapping[str, str]] = {}
 
     def today(self, attempt: Attempt) -> Now | str:
@@ -128,19 +124,6 @@ class _Plans:
         if recipe not in self._sources:
             self._sources[recipe] = sources_of(recipe)
         return self._sources[recipe]
-
-    def _lay_out(
-        self,
-        study: Study,
-        scale: Scale,
-        replicates: Sequence[int],
-        control: Mapping[str, Any] | None = None,
-        last: Mapping[str, Any] | None = None,
-    ) -> list[TrialSpec]:
-        key = (study.id, scale.name, canonical_json(list(replicates)), canonical_json(to_json(control or {})))
-        if key not in self._laid_out:
-            self._laid_out[key] = lay_out(study, scale, replicates, control, last)
-        return self._laid_out[key]
 
 
 def _gone(claim: Claim, attempt: Attempt) -> str:

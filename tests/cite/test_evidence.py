@@ -57,6 +57,14 @@ def test_a_bundle_read_back_makes_the_same_bundle(toy_bundle: Bundle, exact_bund
         assert evidence_files(read_dossier(bundle)) == bundle.files
 
 
+def test_a_package_among_the_sources_stands_where_it_stood(toy_bundle: Bundle) -> None:
+    told = read_dossier(toy_bundle)
+    whole = replace(told, sources=dict(sorted({**told.sources, "repro.lab": "", "repro.lab.seeding": ""}.items())))
+    bundle = Bundle(evidence_files(whole))
+    assert list(read_dossier(bundle).sources) == list(whole.sources)
+    assert evidence_files(read_dossier(bundle)) == bundle.files
+
+
 def test_failed_trials_are_there_before_the_run_that_counts(toy_bundle: Bundle) -> None:
     records = read_dossier(toy_bundle).records
     failed = [record for record in records if record.status == "failed"]

@@ -95,6 +95,19 @@ def test_launching_a_study_seals_every_protocol_that_reads_it(write_claims) -> N
     assert len(plan.trials) == 6  # three seeds of the main arm and of the control; the other claim reads the same
 
 
+@pytest.mark.parametrize(("effect", "sealed"), [("1.0", True), ("0.5", False)])
+def test_launching_a_study_seals_who_reads_another_with_the_same_trials(
+    write_claims, effect: str, sealed: bool
+) -> None:
+    other = CLAIM.format(name="toy/other", printed="1.1").replace("toys/draws", "toys/kin")
+    kin = STUDY.replace("effect: 1.0", f"effect: {effect}")
+    write_claims(extra={"claim/toy/other.yaml": other, "study/toys/kin.yaml": kin})
+    index = load_index()
+    plan = make_plan(compose(["toy/mean", "scale=smoke"], index), readers_of(index.claims), {})
+    assert [attempt.claim for attempt in plan.attempts] == ["toy/mean", "toy/other"][: 1 + sealed]
+    assert len(plan.trials) == 6
+
+
 def test_the_seal_changes_with_what_decides_and_only_then(write_claims) -> None:
     root = write_claims()
 

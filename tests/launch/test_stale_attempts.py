@@ -248,9 +248,9 @@ def test_attempts_of_one_study_are_laid_out_once(write_claims, monkeypatch: pyte
     write_claims(extra={"claim/toy/other.yaml": CLAIM.format(name="toy/other", printed="1.1")})
     made = [run("toy/mean", "scale=cpu"), run("toy/other", "scale=cpu")]
     calls = []
-    from repro.launch import staleness
+    from repro.launch import layout
 
-    real = staleness.lay_out
-    monkeypatch.setattr(staleness, "lay_out", lambda *given: calls.append(given) or real(*given))
+    real = layout.lay_out
+    monkeypatch.setattr(layout, "lay_out", lambda *given: calls.append(given) or real(*given))
     assert find_stale(made) == {}
     assert len(calls) == 2, "main arm and control, for both claims"

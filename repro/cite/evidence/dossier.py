@@ -198,9 +198,10 @@ def _read(bundle: Bundle) -> Dossier:
     records = tuple(read_record(line, f"{TRIALS_FILE}, line {i}") for i, line in enumerate(lines, start=1))
     sources = {
         name.removeprefix(SOURCE_PREFIX).removesuffix(".py"): _text(bundle, name)
-        for name in sorted(bundle.files)
+        for name in bundle.files
         if name.startswith(SOURCE_PREFIX)
     }
+    sources = dict(sorted(sources.items()))  # by module: as file names, a package comes after its modules
     figure = _text(bundle, FIGURE_FILE) if FIGURE_FILE in bundle.files else None
     return Dossier(attempt, claim, paper, data, records, sources, figure)
 
