@@ -34,7 +34,7 @@ def scout(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (schema repro.scout/1).")] = False,
 ) -> None:
-    """Train a few small runs to see where a study's sizes and learning rate should lie.
+    """Scout a study's sizes and learning rate on unsealed runs.
 
     At each budget a coarse grid of sizes shows N*, the size of lowest loss, and whether the study's own grid is centred on
     it: the minimum inside, two sizes or more on each side. A sweep at the smallest budget shows whether the best learning
