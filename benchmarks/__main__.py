@@ -1,10 +1,10 @@
-"""Run the benchmarks and print one line each: `python -m benchmarks [start_up] [tracking] [scaling_fits] [evidence] [training]`."""
+"""Run the benchmarks and print one line each: `python -m benchmarks [start_up] [tracking] [scaling_fits] [evidence] [training] [dashboard]`."""
 
 import platform
 import sys
 from importlib import import_module
 
-BENCHMARKS = ("start_up", "tracking", "scaling_fits", "evidence", "training")
+BENCHMARKS = ("start_up", "tracking", "scaling_fits", "evidence", "training", "dashboard")
 
 
 def main() -> None:

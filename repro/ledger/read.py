@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from repro.ledger import names
 from repro.ledger.calibrations import CALIBRATION_FILE, calibration_digest, read_calibration
-from repro.ledger.content import ATTEMPT_FILE, attempt_metrics, attempt_tags, part_names
+from repro.ledger.content import attempt_metrics, attempt_tags, part_names
 from repro.ledger.names import read_list
 from repro.ledger.published import (
     find_published,
@@ -21,10 +21,10 @@ from repro.ledger.published import (
 from repro.ledger.runs import find_runs, linked_trials, read_artifact
 from repro.ledger.sql import RunRow
 from repro.ledger.store import shown, tracking_uri
+from repro.ledger.stored import attempt_of, remember, run_of
 from repro.ledger.tables import TRIAL_COLUMNS, columns, trial_rows
 from repro.schema.calibration import Calibration
 from repro.schema.claim import Paper
-from repro.schema.documents import read_attempt
 from repro.schema.errors import RecordError, StoreError, nearest
 from repro.schema.published import PublishedResult
 from repro.schema.trial import TrialRecord
@@ -86,7 +86,7 @@ def attempts() -> "pandas.DataFrame":
 
     runs = {run.tags[names.ATTEMPT]: run for run in _attempt_runs()}
     rows = []
-    for place in _places(runs, lambda name: _attempt(runs[name]), None):
+    for place in _places(runs, lambda name: attempt_of(runs[name]), None):
         run = runs[place.name] if place.attempt is None else _as_run(place.name, place.attempt, place.result)
         rows += [{**row, "origin": place.origin, "evidence": place.evidence} for row in _part_rows(run)]
     frame = pandas.DataFrame(rows, columns=list(ATTEMPT_COLUMNS))
@@ -133,9 +133,9 @@ def load_known(claim: str | None = None) -> list[Known]:
         StoreError: if the store or an artifact cannot be read.
         RecordError: if an artifact was damaged.
     """
-    found = {run.tags[names.ATTEMPT]: _attempt(run) for run in _attempt_runs(claim) if run.tags.get(names.SEAL)}
+    found = {run.tags[names.ATTEMPT]: attempt_of(run) for run in _attempt_runs(claim) if run.tags.get(names.SEAL)}
     known = [
-        Known(replace(place.attempt or found[place.name], id=place.name), place.origin, place.evidence, place.result)
+        Known(_called(place.name, place.attempt or found[place.name]), place.origin, place.evidence, place.result)
         for place in _places(found, found.__getitem__, claim)
     ]
     return sorted(known, key=lambda each: (each.attempt.started, each.attempt.id))
@@ -148,7 +148,7 @@ def load_attempt(attempt_id: str) -> Attempt:
         StoreError: if there is none of this id (names the nearest), or it cannot be read.
     """
     run = _run(attempt_id)
-    return _attempt(run) if run else replace(load_published_attempt(_published(attempt_id)), id=attempt_id)
+    return attempt_of(run) if run else replace(load_published_attempt(_published(attempt_id)), id=attempt_id)
 
 
 def load_trials(attempt_id: str) -> list[TrialRecord]:
@@ -212,6 +212,7 @@ def _attempt_runs(claim: str | None = None) -> list[RunRow]:
     for run in found:
         if names.ATTEMPT in run.tags:
             runs.setdefault(run.tags[names.ATTEMPT], run)
+    remember(runs.values())
     return list(runs.values())
 
 
@@ -252,6 +253,10 @@ def _places(ledger: Collection[str], load: Callable[[str], Attempt], claim: str 
     return list(places.values())
 
 
+def _called(name: str, attempt: Attempt) -> Attempt:
+    return attempt if attempt.id == name else replace(attempt, id=name)
+
+
 def _still_theirs(published: Attempt, imported: Attempt) -> Attempt:
     """Return a published attempt as somebody else's, which it was imported as; the index that lists its digest vouches for it."""
     origin = imported.provenance["origin"]
@@ -271,8 +276,8 @@ def _as_run(name: str, attempt: Attempt, result: PublishedResult | None) -> RunR
 
 
 def _run(attempt_id: str) -> RunRow | None:
-    runs = find_runs(names.PAPER_PREFIX, names.ATTEMPT, [attempt_id])
-    return runs[0] if runs and runs[0].tags.get(names.SEAL) else None
+    run = run_of(attempt_id)
+    return run if run is not None and run.tags.get(names.SEAL) else None
 
 
 def _published(attempt_id: str) -> PublishedResult:
@@ -285,11 +290,6 @@ def _published(attempt_id: str) -> PublishedResult:
     raise StoreError(
         f"There is no attempt '{attempt_id}' in the ledger at {shown(tracking_uri())} or among the published results.{hint}"
     )
-
-
-def _attempt(run: RunRow) -> Attempt:
-    where = f"{ATTEMPT_FILE} of attempt {run.tags[names.ATTEMPT]} (run {run.run_id})"
-    return read_attempt(read_artifact(run, ATTEMPT_FILE), where)
 
 
 def _part_rows(run: RunRow) -> list[dict[str, Any]]:

@@ -106,6 +106,8 @@ def local_place(artifact_uri: str) -> Path | None:
     """Return the directory of a run's artifacts, or None if it is not on a local disk."""
     from urllib.parse import unquote, urlparse
 
+    if artifact_uri.startswith("/"):
+        return Path(artifact_uri)
     place = urlparse(artifact_uri)
     if place.scheme == "file":
         return Path(unquote(place.path))
