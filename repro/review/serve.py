@@ -5,6 +5,7 @@
 """
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -14,21 +15,31 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
+
+from markupsafe import Markup
 
 from repro.cite.evidence.bundle import EvidenceError
 from repro.review.book import Book
 from repro.review.charts import NoChart
+from repro.review.live import RUNNING_JSON, RUNNING_PAGE, Watch, running_json, running_page
 from repro.review.load import open_book
-from repro.review.pages import error_page
+from repro.review.nearest import nearest_address, page_addresses
+from repro.review.pages import HERE, error_page
+from repro.review.readable import readable
 from repro.review.site import Content, site
-from repro.schema.errors import ReproError, nearest
+from repro.schema.errors import ReproError
 from repro.schema.places import home_dir
 
 FRESH_S = 3.0
 """A page and its pictures share one reading of the ledger for this long."""
+LONGEST_ADDRESS = 2000
+"""Characters of the longest address that is looked up."""
+SHOWN_ADDRESS = 200
+"""Characters of an unknown address that are said again."""
+LONGEST_REASON = 1000
 START_S = 180.0
 """MLflow's server takes 5 to 20 s to answer; longer than this, something is wrong."""
 
@@ -47,7 +58,7 @@ _TYPES = {
     ".txt": "text/plain; charset=utf-8",
 }
 _POLICY = (
-    "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
+    "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 # A picture that is opened by itself may style itself and do nothing else.
@@ -84,23 +95,56 @@ def _pages() -> Any:
     if os.environ.get(BACKEND_STORE_URI_ENV_VAR):
         os.environ["MLFLOW_TRACKING_URI"] = os.environ[BACKEND_STORE_URI_ENV_VAR]
     pages = Blueprint("repro", __name__, url_prefix=_add_static_prefix("/repro"))
-    shelf = _Shelf()
+    shelf, watch = _Shelf(), Watch()
+
+    # Neither style nor what runs may hang on the ledger: a page that says what is wrong with it needs them.
+    @pages.get("/static/<name>")
+    def static(name: str) -> Response:
+        file = next((file for file in (HERE / "static").iterdir() if file.name == name), None)
+        return missing(f"static/{name}") if file is None else answer(file.read_text("utf-8"), file.suffix)
+
+    @pages.get(f"/{RUNNING_PAGE}")
+    def running() -> Response:
+        return answer(running_page(watch.look()), ".html")
+
+    @pages.get(f"/{RUNNING_JSON}")
+    def running_now() -> Response:
+        return answer(running_json(watch.look()), ".json")
 
     @pages.get("/")
     @pages.get("/<path:address>")
     def page(address: str = "index.html") -> Response:
         try:
             paths = shelf.paths(request.args.get("prior"))
-            if address in paths:
+            # No page has so long an address, and looking for one takes time.
+            if len(address) <= LONGEST_ADDRESS and address in paths:
                 return answer(paths[address](), Path(address).suffix)
-            text, status = f"There is no page '{address}'.{nearest(address, paths)}", 404
+            return missing(address, shelf.pages())
         except (EvidenceError, NoChart) as error:
-            text, status = str(error), 404
+            return failed(address, str(error), 404)
         except ReproError as error:
-            text, status = str(error), 500
+            return failed(address, f"{error} Then load this page again; the server may stay as it is.", 500)
+        except Exception as error:
+            # The last edge before a reader: whatever it is, the log has it whole, and the page says what it was.
+            logging.getLogger(__name__).exception("The page %r cannot be made", address)
+            reason = f"This page cannot be made: {type(error).__name__}: {error}"[:LONGEST_REASON]
+            return failed(address, f"{reason} The server's log has it whole.", 500)
+
+    def missing(address: str, pages_there: Collection[str] = ()) -> Response:
+        shown = address if len(address) <= SHOWN_ADDRESS else f"{address[:SHOWN_ADDRESS]}…"
+        text = Markup("There is no page '{}'.").format(shown)
+        near = nearest_address(address, [*pages_there, RUNNING_PAGE])
+        if near:
+            link = Markup(" Did you mean <a href='{}{}'>{}</a>?")
+            text += link.format("../" * address.count("/"), near, near)
+        return failed(address, text, 404)
+
+    def failed(address: str, text: str, status: int) -> Response:
         return answer(error_page(address, text, live=True), ".html", status)
 
     def answer(content: Content, suffix: str, status: int = 200) -> Response:
+        # What somebody wrote may hold what no document may.
+        content = readable(content) if isinstance(content, str) else content
         response = Response(content, status, content_type=_TYPES[suffix])
         response.headers["Content-Security-Policy"] = _PICTURE_POLICY if suffix == ".svg" else _POLICY
         response.headers["Cache-Control"] = "no-cache"
@@ -128,6 +172,11 @@ class _Shelf:
                 self._paths = site(self._book, live=True)
                 self._read = time.monotonic()
             return self._paths if prior is None else site(self._book, live=True, prior=prior)
+
+    def pages(self) -> list[str]:
+        """Return the addresses of the pages of the book that was read last, those that a reader may mean."""
+        with self._lock:
+            return [] if self._book is None else page_addresses(self._book)
 
 
 def serve(host: str = "127.0.0.1", port: int = 5000, say: Callable[[str], None] = print) -> int:
