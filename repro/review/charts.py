@@ -1,13 +1,15 @@
 """The charts of the training runs behind an attempt: which there are, what they show in words, and how they are drawn."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from repro.judge.numbers import significant
-from repro.review import curves, isoflop_chart, law_surface
+from repro.review import curves, growth_chart, isoflop_chart, law_surface, slope_chart
 from repro.review.addresses import attempt_address
 from repro.review.book import Book, standings
+from repro.review.csv_text import Line, csv_text
+from repro.review.labels import pretty
 from repro.review.plotting import WIDE, Panels, power_text
 from repro.review.sweeps import (
     MOST_GROUPS,
@@ -24,6 +26,8 @@ from repro.schema.errors import ReproError, StoreError
 from repro.schema.verdict import Attempt
 
 KINDS: Mapping[str, str] = {
+    "slope": "Power law",
+    "growth": "Growth",
     "isoflop": "IsoFLOP profiles",
     "surface": "Loss by size and data",
     "curves": "Training curves",
@@ -50,6 +54,8 @@ class Chart:
     layout: Callable[[int], Panels]
     draw: Callable[[int], str]
     """The SVG document of a width in pixels."""
+    points: Callable[[], Sequence[Line]]
+    """Every point that is drawn, for the CSV file beside it."""
     table: tuple[tuple[str, ...], ...] = ()
     """The numbers behind it, the headings first; empty where the description has them all."""
 
@@ -62,10 +68,17 @@ class Chart:
 
 def may_have_charts(attempt: Attempt) -> bool:
     """Return whether the seal of an attempt allows for charts, without reading its records."""
-    return READS_A_SWEEP in attempt.sealed.arguments or attempt.sealed.kind in _TRAINED
+    sealed = attempt.sealed
+    return READS_A_SWEEP in sealed.arguments or sealed.kind in _TRAINED or sealed.estimator in _FITTED
 
 
-NAMES = tuple(name for kind in KINDS for name in (kind, *(f"{kind}-{number}" for number in range(2, MOST_GROUPS + 1))))
+_FITTED = (*slope_chart.SLOPES, growth_chart.GROWTH)
+_OF_A_GROUP = ("isoflop", "surface")
+NAMES = tuple(
+    name
+    for kind in KINDS
+    for name in (kind, *(f"{kind}-{number}" for number in range(2, MOST_GROUPS + 1) if kind in _OF_A_GROUP))
+)
 """The names that charts can have."""
 
 
@@ -84,6 +97,12 @@ def charts_of(book: Book, attempt: Attempt) -> tuple[Chart, ...]:
         return ()
     records = main_arm(attempt, trials)
     found: list[Chart] = []
+    law_of_powers = slope_chart.power_law_of(attempt, records)
+    if law_of_powers is not None:
+        found.append(_slope(attempt, law_of_powers))
+    trend = growth_chart.trend_of(attempt, records)
+    if trend is not None:
+        found.append(_growth(attempt, trend))
     groups = groups_of(records)
     for label, runs in groups.items() if len(groups) <= MOST_GROUPS else ():
         sweep = sweep_of_runs(attempt, runs)
@@ -124,10 +143,23 @@ def draw_chart(book: Book, attempt_id: str, name: str, width: int) -> str:
     Raises:
         NoChart: if the attempt has no such chart.
     """
+    return _chart(book, attempt_id, name).draw(width)
+
+
+def chart_csv(book: Book, attempt_id: str, name: str) -> str:
+    """Return every point of one chart of an attempt with all its digits, as CSV.
+
+    Raises:
+        NoChart: if the attempt has no such chart.
+    """
+    return csv_text(_chart(book, attempt_id, name).points())
+
+
+def _chart(book: Book, attempt_id: str, name: str) -> Chart:
     attempt = book.attempt(attempt_id)
     for chart in charts_of(book, attempt) if attempt else ():
         if chart.name == name:
-            return chart.draw(width)
+            return chart
     raise NoChart(f"The attempt {attempt_id} has no chart '{name}'.")
 
 
@@ -161,14 +193,18 @@ def _isoflop(attempt: Attempt, profiles: Profiles, label: str) -> Chart:
         f"slope “here” {whose}; all lines pass through the middle of the points.",
         isoflop_chart.layout,
         partial(isoflop_chart.draw, profiles, references, title=title),
+        partial(isoflop_chart.points, profiles),
         (("Budget", "Sizes", "Runs", f"Best {size}", "Loss there"), *rows),
     )
 
 
 def _references(attempt: Attempt, profiles: Profiles) -> Mapping[str, float]:
     """Return the published exponent and its rivals, where the slope drawn is an estimate of the same."""
-    if not profiles.comparable:
-        return {}
+    return _published_and_rivals(attempt) if profiles.comparable else {}
+
+
+def _published_and_rivals(attempt: Attempt) -> Mapping[str, float]:
+    """Return the published value of an attempt's one part, then its rivals, by name."""
     (part,) = attempt.sealed.parts.values()
     rivals = {rival: float(value) for rival, value in sorted(part.rule.rivals.items()) if _is_number(value)}
     return {"published": part.target.value, **rivals}
@@ -182,6 +218,42 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def _slope(attempt: Attempt, law: slope_chart.PowerLaw) -> Chart:
+    heading, title = _heading(attempt, "slope", "")
+    references = _published_and_rivals(attempt)
+    middle = "median" if law.sign > 0 else "mean in logarithms"
+    return Chart(
+        "slope",
+        "slope",
+        heading,
+        slope_chart.alt_text(law, references),
+        f"Left: each mark the {middle} of the runs at one {pretty(law.x)}, the dots single runs; the line “here” has the exponent that was "
+        f"judged, and all lines pass through the middle of the filled points. Right: what the line leaves of them; where they bow, the "
+        f"law bends.",
+        slope_chart.layout,
+        partial(slope_chart.draw, law, references, title=title),
+        partial(slope_chart.points, law),
+        slope_chart.table(law),
+    )
+
+
+def _growth(attempt: Attempt, trend: growth_chart.Trend) -> Chart:
+    heading, title = _heading(attempt, "growth", "")
+    references = _published_and_rivals(attempt)
+    return Chart(
+        "growth",
+        "growth",
+        heading,
+        growth_chart.alt_text(trend, references),
+        "One circle a row of the table that was fitted; the line “here” has the growth that was judged, as a factor a year. All lines "
+        "pass through the middle of the rows.",
+        growth_chart.layout,
+        partial(growth_chart.draw, trend, references, title=title),
+        partial(growth_chart.points, trend),
+        growth_chart.table(trend, references),
+    )
+
+
 def _surface(attempt: Attempt, surface: law_surface.Surface, label: str) -> Chart:
     heading, title = _heading(attempt, "surface", label)
     return Chart(
@@ -193,6 +265,7 @@ def _surface(attempt: Attempt, surface: law_surface.Surface, label: str) -> Char
         f"law, ▽ below. Dashed: the sizes that the law calls optimal, with C = 6ND.",
         law_surface.layout,
         partial(law_surface.draw, surface, title=title),
+        partial(law_surface.points, surface),
     )
 
 
@@ -207,4 +280,5 @@ def _curves(attempt: Attempt, logged: curves.Curves) -> Chart:
         f"steep start lies beyond the frame.",
         curves.layout,
         partial(curves.draw, logged, title=title),
+        partial(curves.points, logged),
     )

@@ -129,6 +129,15 @@ def order_text(curves: Curves) -> str:
     return "are larger models" if curves.ordered_by == "N" else f"have a larger {curves.ordered_by}"
 
 
+def points(curves: Curves) -> list[dict[str, object]]:
+    """Return every point of every curve, one row each; runs are numbered from the smallest model on."""
+    return [
+        {"run": number, curves.ordered_by: run.rank, curves.axis: at, curves.what: loss}
+        for number, run in enumerate(curves.runs, start=1)
+        for at, loss in zip(run.x, run.loss, strict=True)
+    ]
+
+
 def draw(curves: Curves, width: int, title: str) -> str:
     """Draw the curves as an SVG document.
 

@@ -55,6 +55,36 @@ def alt_text(claim: Claim | None, attempt: Attempt) -> str:
     return " ".join(_sentence(starts[name], attempt.sealed.parts[name], part) for name, part in parts.items())
 
 
+def figure_lines(claim: Claim | None, attempt: Attempt) -> list[dict[str, object]]:
+    """Return the numbers of the picture of a judged attempt with all their digits, one line a part; what is infinite is empty."""
+    parts = decided_parts(claim, attempt)
+    return [_line(attempt, name, attempt.sealed.parts[name], verdict) for name, verdict in parts.items()]
+
+
+def _line(attempt: Attempt, name: str, part: Part, verdict: PartVerdict) -> dict[str, object]:
+    printed, (low, high) = part.target.interval, match_region(part, verdict)
+    return {
+        "attempt": attempt.id,
+        "protocol": attempt.protocol,
+        "scale": attempt.scale,
+        "started": attempt.started,
+        "part": name,
+        "published": part.target.printed,
+        "published_low": printed.low if printed else None,
+        "published_high": printed.high if printed else None,
+        "published_level": printed.level if printed else None,
+        "match_low": low if math.isfinite(low) else None,
+        "match_high": high if math.isfinite(high) else None,
+        "measured": verdict.estimate.value,
+        "low": verdict.low,
+        "high": verdict.high,
+        "level": 1 - 2 * verdict.alpha,
+        "verdict": verdict.outcome,
+        "reason": verdict.reason,
+        **{f"rival {rival}": value for rival, value in sorted(part.rule.rivals.items())},
+    }
+
+
 def has_bias(attempt: Attempt) -> bool:
     """Return whether the picture of an attempt shows the known bias of a method."""
     return attempt.verdict is not None and any(map(bias_bar, attempt.verdict.parts.values()))
@@ -103,22 +133,12 @@ def _picture(claim: Claim | None, attempt: Attempt) -> Picture:
 
 def _single(claim: Claim | None, part: Part, verdict: PartVerdict) -> Picture:
     """Lay out one target in the units of its quantity: published, measured, then every rival."""
-    target, printed = part.target, part.target.interval
-    band, rounding = match_region(part, verdict), rounding_region(part)
+    target, band, rounding = part.target, match_region(part, verdict), rounding_region(part)
     rows = [
-        Row(
-            left=f"{origin(target)} {published_text(part)}",
-            right=f"{printed.low} to {printed.high} ({significant(100 * printed.level)} %)" if printed else "",
-            value=target.value,
-            low=_number(printed.low) if printed else None,
-            high=_number(printed.high) if printed else None,
-            kind="published",
-            band=band,
-            rounding=rounding,
-        ),
+        published_row(part, band),
         Row(
             left="measured",
-            right=_short(part, verdict),
+            right=short_text(part, verdict),
             value=verdict.estimate.value,
             low=verdict.low,
             high=verdict.high,
@@ -127,10 +147,31 @@ def _single(claim: Claim | None, part: Part, verdict: PartVerdict) -> Picture:
             rounding=rounding,
         ),
     ]
-    rows += _beside(verdict, band)
-    for rival, value in sorted(part.rule.rivals.items()):
-        rows.append(Row(left=f"rival: {pretty(rival)}", right=value, value=_number(value), kind="rival", band=band))
+    rows += [*_beside(verdict, band), *rival_rows(part, band)]
     return Picture(tuple(rows), target.value, axis_text(claim), log=verdict.scale == "log" and target.value > 0)
+
+
+def published_row(part: Part, band: tuple[float, float]) -> Row:
+    """Lay out what a paper printed, with the interval that it printed beside it."""
+    printed = part.target.interval
+    return Row(
+        left=f"{origin(part.target)} {published_text(part)}",
+        right=f"{printed.low} to {printed.high} ({significant(100 * printed.level)} %)" if printed else "",
+        value=part.target.value,
+        low=printed_number(printed.low) if printed else None,
+        high=printed_number(printed.high) if printed else None,
+        kind="published",
+        band=band,
+        rounding=rounding_region(part),
+    )
+
+
+def rival_rows(part: Part, band: tuple[float, float]) -> list[Row]:
+    """Lay out the rivals of a published value."""
+    return [
+        Row(left=f"rival: {pretty(rival)}", right=value, value=printed_number(value), kind="rival", band=band)
+        for rival, value in sorted(part.rule.rivals.items())
+    ]
 
 
 def _trend(verdict: PartVerdict) -> Picture:
@@ -176,20 +217,20 @@ def _beside(verdict: PartVerdict, band: tuple[float, float]) -> list[Row]:
 
 def _deviation_rows(label: str, part: Part, verdict: PartVerdict) -> list[Row]:
     """Lay out one of several targets: its deviation in units of its margin, and the known bias of its method."""
-    place = _placing(part, verdict)
+    place = placing(part, verdict)
     estimate = verdict.estimate.value
     (low, high), rounding = match_region(part, verdict), rounding_region(part)
     band = place(low), place(high)
     measured = Row(
         left=f"{symbol(verdict.outcome)} {label}",
-        right=f"{published_text(part)} → {_short(part, verdict).split(' (')[0]}",
+        right=f"{published_text(part)} → {short_text(part, verdict).split(' (')[0]}",
         value=None if estimate is None else place(estimate),
         low=None if verdict.low is None else place(verdict.low),
         high=None if verdict.high is None else place(verdict.high),
         kind=verdict.outcome,
         band=band,
         rounding=None if rounding is None else (place(rounding[0]), place(rounding[1])),
-        rivals=tuple(place(_number(value)) for value in part.rule.rivals.values()),
+        rivals=tuple(place(printed_number(value)) for value in part.rule.rivals.values()),
     )
     bias = bias_bar(verdict)
     if estimate is None or not bias:
@@ -198,7 +239,7 @@ def _deviation_rows(label: str, part: Part, verdict: PartVerdict) -> list[Row]:
     return [measured, Row("  known bias of the method", f"± {significant(bias, 3)}", None, "bias", band, *ends)]
 
 
-def _placing(part: Part, verdict: PartVerdict) -> Callable[[float], float]:
+def placing(part: Part, verdict: PartVerdict) -> Callable[[float], float]:
     """Return the map from values to the common axis: deviation over margin (over rounding where there is none)."""
     target, half = part.target.value, part.target.half_width
     unit = (verdict.margin or 0.0) + (half if part.rule.kind == "rounds_to" else 0.0) or half
@@ -240,15 +281,14 @@ def rounding_region(part: Part) -> tuple[float, float] | None:
     return part.target.value - part.target.half_width, part.target.value + part.target.half_width
 
 
-def _short(part: Part, verdict: PartVerdict) -> str:
-    return (
-        measured_text(part, verdict).replace(" interval ", ": ")
-        if verdict.estimate.value is not None
-        else "no estimate"
-    )
+def short_text(part: Part, verdict: PartVerdict) -> str:
+    """Return the estimate with the interval that decides, as briefly as it can be said."""
+    if verdict.estimate.value is None:
+        return "no estimate"
+    return measured_text(part, verdict).replace(" interval ", ": ")
 
 
-def _number(text: str) -> float:
+def printed_number(text: str) -> float:
     """Return a printed number as a float, NaN where it is none: of what is printed only targets are checked."""
     try:
         return float(text)

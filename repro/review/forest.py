@@ -42,6 +42,19 @@ def forest_text(claim: Claim, found: Together) -> str:
     )
 
 
+def forest_lines(found: Together) -> list[dict[str, object]]:
+    """Return the numbers of the plot with all their digits, one line a row of it."""
+    whole = found.combined
+    lines: list[dict[str, object]] = [
+        {"row": one.attempt.id, "value": one.part.estimate.value, "low": one.low, "high": one.high}
+        for one in found.singles
+    ]
+    lines.append({"row": "combined", "value": whole.value, "low": whole.low, "high": whole.high})
+    if whole.prediction_low is not None:
+        lines.append({"row": "prediction", "value": None, "low": whole.prediction_low, "high": whole.prediction_high})
+    return lines
+
+
 def _picture(claim: Claim, found: Together) -> Picture:
     latest = found.singles[0]
     part = latest.attempt.sealed.parts[found.name]

@@ -74,6 +74,18 @@ def alt_text(profiles: Profiles, references: Mapping[str, float]) -> str:
     return " ".join(told)
 
 
+def points(profiles: Profiles) -> list[dict[str, object]]:
+    """Return every mark of the chart, one row each: the mean loss of a size at a budget, and the lowest point of each parabola."""
+    return [
+        {"budget_flops": curve.budget, "mark": mark, profiles.of: float(size), "loss": float(loss), "runs": runs}
+        for curve in profiles.curves
+        for mark, size, loss, runs in (
+            *(("mean", *three) for three in zip(curve.size, curve.loss, curve.seeds.astype(int).tolist(), strict=True)),
+            *((("optimum", curve.optimum, curve.lowest, ""),) if curve.optimum and curve.lowest is not None else ()),
+        )
+    ]
+
+
 def _paint_profiles(figure: "Figure", box: tuple[float, ...], profiles: Profiles) -> None:
     axes = panel(figure, box, "Loss at each budget", SIZE_NAMES[profiles.of], "held-out loss")
     axes.set_xscale("log")

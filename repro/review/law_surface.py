@@ -87,6 +87,15 @@ def alt_text(surface: Surface) -> str:
     )
 
 
+def points(surface: Surface) -> list[dict[str, object]]:
+    """Return every run with what the law leaves of it, one row each."""
+    columns = (surface.params, surface.tokens, surface.loss, surface.residuals)
+    return [
+        {"params": float(n), "tokens": float(d), "loss": float(loss), "off_the_law_percent": float(left)}
+        for n, d, loss, left in zip(*columns, strict=True)
+    ]
+
+
 def draw(surface: Surface, width: int, title: str) -> str:
     """Draw the surface and its residuals as an SVG document.
 

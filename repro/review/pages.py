@@ -1,7 +1,5 @@
 """Pages from a book: the same HTML whether it is served or written to disk, with relative links only."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -14,6 +12,7 @@ from markupsafe import Markup
 from repro.judge import numbers, reading
 from repro.review import (
     added,
+    all_attempts,
     citing,
     combined,
     extras,
@@ -21,28 +20,42 @@ from repro.review import (
     forest,
     markup,
     odds,
+    overview,
     rates,
     side_by_side,
+    spent,
     trust,
     words,
 )
 from repro.review import book as questions
 from repro.review.addresses import (
+    NEXT,
+    TOPICS,
     attempt_address,
     badge_address,
     claim_address,
+    compare_address,
     comparison_address,
     forest_address,
+    paper_address,
     safe,
+    study_address,
+    topic_address,
     tutorial_address,
 )
 from repro.review.book import Book
 from repro.review.charts import chart_address, charts_of, charts_on_claim
 from repro.review.comparison import comparisons_with
+from repro.review.csv_text import csv_text
 from repro.review.evidence import evidence_of, file_name, verify_command
+from repro.review.history import history
 from repro.review.labels import part_label, pretty
+from repro.review.ledger_links import ledger_links
 from repro.review.markdown import title_of as tutorial_title
+from repro.review.pairs import pairs_with
 from repro.review.papers import citation, paper_links
+from repro.review.readable import readable
+from repro.review.subjects import topic_of
 from repro.schema.claim import SCALES, TERMS, Claim, Protocol
 from repro.schema.errors import ReproError, StoreError, nearest
 from repro.schema.trial import TrialRecord
@@ -111,7 +124,7 @@ def trials_csv(book: Book, attempt_id: str) -> str:
     try:
         trials = book.trials(attempt_id)
     except ReproError as error:
-        return _csv([{"error": str(error)}])
+        return csv_text([{"error": str(error)}])
     lines: list[dict[str, Any]] = []
     for trial in trials:
         head = {
@@ -125,22 +138,13 @@ def trials_csv(book: Book, attempt_id: str) -> str:
             **{f"config.{name}": value for name, value in trial.config.items()},
         }
         lines += [{**head, "row": index, **row} for index, row in enumerate(trial.rows or ({},))]
-    return _csv(lines)
-
-
-def _csv(lines: Sequence[Mapping[str, Any]]) -> str:
-    columns = dict.fromkeys(name for line in lines for name in line)
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(columns), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return stream.getvalue()
+    return csv_text(lines)
 
 
 def render(template: str, address: str, live: bool, **things: Any) -> str:
     """Return a template filled in; its links are relative to its address."""
     root = "../" * address.count("/")
-    return _environment().get_template(template).render(root=root, live=live, **things)
+    return readable(_environment().get_template(template).render(root=root, live=live, **things))
 
 
 def macro(template: str, name: str, *arguments: Any) -> Markup:
@@ -183,6 +187,7 @@ def _environment() -> Environment:
         extras=extras,
         rates=rates,
         odds=odds,
+        overview=overview,
         trust=trust,
         added=added,
         citing=citing,
@@ -205,7 +210,19 @@ def _environment() -> Environment:
         tutorial_address=tutorial_address,
         tutorial_title=tutorial_title,
         figures_of=_figures_of,
+        all_attempts=all_attempts,
+        history_of=history,
+        spent=spent,
+        ledger_links=ledger_links,
         TERMS=TERMS,
+        NEXT=NEXT,
+        TOPICS=TOPICS,
+        paper_address=paper_address,
+        topic_address=topic_address,
+        study_address=study_address,
+        compare_address=compare_address,
+        pairs_with=pairs_with,
+        topic_of=topic_of,
         claim_address=claim_address,
         attempt_address=attempt_address,
         paper_links=paper_links,

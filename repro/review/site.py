@@ -10,11 +10,18 @@ from pathlib import Path
 from repro.cite.evidence.bundle import EvidenceError
 from repro.cite.results.badge import Badge, endpoint, svg
 from repro.review.addresses import (
+    NEXT,
+    TOPICS,
     attempt_address,
     badge_address,
     claim_address,
+    compare_address,
     comparison_address,
     forest_address,
+    paper_address,
+    safe,
+    study_address,
+    topic_address,
     tutorial_address,
 )
 from repro.review.badges import claim_badge_of, paper_badge_of
@@ -26,11 +33,16 @@ from repro.review.evidence import envelope, packed
 from repro.review.figures import NARROW, WIDE, interval_figure
 from repro.review.forest import forest_figure
 from repro.review.pages import HERE, attempt_page, claim_page, overview_page, trials_csv
+from repro.review.pairs import pairs_of
+from repro.review.paths import Content as Content
+from repro.review.paths import Files, Paths
+from repro.review.picture_files import files_of_attempt, files_of_claim
+from repro.review.subject_pages import compare_page, next_page, paper_page, study_page, topic_page, topics_page
+from repro.review.subjects import topics
 from repro.review.tutorial import comparison_figure, comparison_page, tutorial_page
+from repro.schema.claim import Claim
 from repro.schema.errors import StoreError
 from repro.schema.verdict import Attempt
-
-Content = str | bytes
 
 
 def site(book: Book, live: bool = False, prior: str | None = None) -> Mapping[str, Callable[[], Content]]:
@@ -41,28 +53,61 @@ def site(book: Book, live: bool = False, prior: str | None = None) -> Mapping[st
         live: whether MLflow answers on the same server, one level above the site.
         prior: what a reader typed as a prior for a claim, if anything.
     """
-    paths: dict[str, Callable[[], Content]] = {"index.html": partial(overview_page, book, live)}
+    now: dict[str, Callable[[], Content]] = {"index.html": partial(overview_page, book, live)}
     for file in sorted((HERE / "static").iterdir()):
-        paths[f"static/{file.name}"] = partial(file.read_text, "utf-8")
-    # An attempt's pages follow those of its claim: a writer of all then reads its records once.
-    for claim_id, claim in book.claims.items():
-        paths |= _badge(claim_id, partial(claim_badge_of, book, claim))
-        paths[claim_address(claim_id)] = partial(claim_page, book, claim_id, live, prior)
-        for number, found in enumerate(together(book, claim), start=1):
-            paths[forest_address(claim_id, number)] = partial(forest_figure, claim, found, WIDE)
-            paths[forest_address(claim_id, number, ".narrow.svg")] = partial(forest_figure, claim, found, NARROW)
-        for attempt in book.attempts_by_claim.get(claim_id, ()):
-            paths |= _of_attempt(book, attempt, live)
-    for attempt in orphans(book):
-        paths |= _of_attempt(book, attempt, live)
+        if live or file.name != "live.js":
+            now[f"static/{file.name}"] = partial(file.read_text, "utf-8")
+    for claim in book.claims.values():
+        now |= _badge(claim.id, partial(claim_badge_of, book, claim))
     for paper, _ in by_paper(book):
-        paths |= _badge(paper.id, partial(paper_badge_of, book, paper.id))
+        now |= _badge(paper.id, partial(paper_badge_of, book, paper.id))
+        now[paper_address(paper.id)] = partial(paper_page, book, paper.id, live)
+    now |= _of_topics(book, live)
+    now[NEXT] = partial(next_page, book, live)
     for name in book.comparisons:
-        paths[comparison_address(name)] = partial(comparison_page, book, name, live)
-        paths[comparison_address(name, ".svg")] = partial(comparison_figure, book, name, WIDE)
-        paths[comparison_address(name, ".narrow.svg")] = partial(comparison_figure, book, name, NARROW)
+        now[comparison_address(name)] = partial(comparison_page, book, name, live)
+        now[comparison_address(name, ".svg")] = partial(comparison_figure, book, name, WIDE)
+        now[comparison_address(name, ".narrow.svg")] = partial(comparison_figure, book, name, NARROW)
     for name in book.tutorials:
-        paths[tutorial_address(name)] = partial(tutorial_page, book, name, live)
+        now[tutorial_address(name)] = partial(tutorial_page, book, name, live)
+    later: dict[str, Callable[[], Files]] = {}
+    # An attempt's pages follow those of its claim: a writer of all then reads its records once.
+    for claim in book.claims.values():
+        later[claim_address(claim.id, "")] = partial(_of_claim, book, claim, live, prior)
+        for attempt in book.attempts_by_claim.get(claim.id, ()):
+            later[attempt_address(attempt.id, "")] = partial(_of_attempt, book, attempt, live)
+        later[f"compare/{safe(claim.id)}"] = partial(_of_pairs, book, claim, live)
+    for attempt in orphans(book):
+        later[attempt_address(attempt.id, "")] = partial(_of_attempt, book, attempt, live)
+    return Paths(now, later)
+
+
+def _of_claim(book: Book, claim: Claim, live: bool, prior: str | None) -> Files:
+    """Return the page of a claim and the files beside it."""
+    paths: dict[str, Callable[[], Content]] = {
+        claim_address(claim.id): partial(claim_page, book, claim.id, live, prior)
+    }
+    for number, found in enumerate(combined := together(book, claim), start=1):
+        paths[forest_address(claim.id, number)] = partial(forest_figure, claim, found, WIDE)
+        paths[forest_address(claim.id, number, ".narrow.svg")] = partial(forest_figure, claim, found, NARROW)
+    return {**paths, **files_of_claim(book, claim, combined)}
+
+
+def _of_pairs(book: Book, claim: Claim, live: bool) -> Files:
+    """Return the pages of two attempts at a claim side by side."""
+    return {
+        compare_address(claim.id, one.id, other.id): partial(compare_page, book, claim.id, one.id, other.id, live)
+        for one, other in pairs_of(book, claim.id)
+    }
+
+
+def _of_topics(book: Book, live: bool) -> Mapping[str, Callable[[], Content]]:
+    """Return the pages of topics and of their studies."""
+    paths: dict[str, Callable[[], Content]] = {TOPICS: partial(topics_page, book, live)}
+    for topic, studies in topics(book).items():
+        paths[topic_address(topic)] = partial(topic_page, book, topic, live)
+        for study in studies:
+            paths[study_address(study.id)] = partial(study_page, book, study.id, live)
     return paths
 
 
@@ -76,10 +121,10 @@ def _of_attempt(book: Book, attempt: Attempt, live: bool) -> Mapping[str, Callab
         of = book.claims.get(attempt.claim)
         paths[attempt_address(attempt.id, ".svg")] = partial(interval_figure, of, attempt, WIDE)
         paths[attempt_address(attempt.id, ".narrow.svg")] = partial(interval_figure, of, attempt, NARROW)
-    for name in _charts(book, attempt, live):
+    for name in (charts := _charts(book, attempt, live)):
         paths[chart_address(attempt.id, name)] = partial(draw_chart, book, attempt.id, name, WIDE)
         paths[chart_address(attempt.id, name, ".narrow.svg")] = partial(draw_chart, book, attempt.id, name, NARROW)
-    return {**paths, **_of_evidence(book, attempt)}
+    return {**paths, **files_of_attempt(book, attempt, charts), **_of_evidence(book, attempt)}
 
 
 def _charts(book: Book, attempt: Attempt, live: bool) -> Sequence[str]:

@@ -113,11 +113,11 @@ def test_the_filter_hides_what_does_not_match_and_says_how_much_is_left(
     browser: "sync_api.Browser", pages: Path
 ) -> None:
     page, problems = opened(browser, pages / "index.html")
-    page.get_by_label("Filter").fill("mismatch exponent")
+    page.get_by_label("Words").fill("mismatch exponent")
     assert page.locator("table.claims tbody tr:visible").count() == 1
-    assert page.get_by_role("status").inner_text() == "1 of 8 claims"
+    assert page.get_by_role("status").inner_text().startswith("1 of 8 claims: 1 match, 0 mismatch")
     assert page.locator("section.paper:visible").count() == 1
-    page.get_by_label("Filter").fill("")
+    page.get_by_label("Words").fill("")
     assert page.locator("table.claims tbody tr:visible").count() == 8
     assert problems == []
     page.close()

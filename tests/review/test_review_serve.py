@@ -195,6 +195,8 @@ def test_one_port_answers_for_pages_and_mlflow_and_nothing_is_left_running(
             assert "The mean of the draws is one." in page
             assert fetch(f"{base}/repro/claim/toy/mean.html")[0] == 200
             assert fetch(f"{base}/repro/claim/none.html")[0] == 404
+            assert fetch(f"{base}/repro/running.html")[0] == 200
+            assert '"running": false' in fetch(f"{base}/repro/running.json")[1]
             status, interface = fetch(f"{base}/")
             assert status == 200
             assert "MLflow" in interface
@@ -211,7 +213,7 @@ def test_one_port_answers_for_pages_and_mlflow_and_nothing_is_left_running(
 
 @pytest.mark.slow
 def test_mlflows_login_covers_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_claims: object) -> None:
-    pytest.importorskip("flask_wtf", reason="MLflow's login needs Flask-WTF<2")
+    pytest.importorskip("flask_wtf", reason="MLflow's login needs another package: pip install 'Flask-WTF<2'")
     write_claims()  # type: ignore[operator]
     port = free_port()
     environment = {
@@ -232,7 +234,15 @@ def test_mlflows_login_covers_the_pages(tmp_path: Path, monkeypatch: pytest.Monk
         )
     try:
         base = served._await_answer(server, "127.0.0.1", port, tmp_path / "log")
-        assert fetch(f"{base}/repro/")[0] == 401
+        for address in (
+            "/",
+            "/repro/",
+            "/repro/running.html",
+            "/repro/running.json",
+            "/repro/static/style.css",
+            "/repro/x",
+        ):
+            assert fetch(f"{base}{address}")[0] == 401, address
         manager = urllib.request.HTTPPasswordMgrWithDefaultRealm()
         manager.add_password(None, base, "admin", "a password for this test")
         opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(manager))

@@ -1,4 +1,4 @@
-// Sorting and filtering of tables. The pages are complete without it.
+// Sorting of tables; on the overview, finding and ordering of claims, kept in the address. The pages are complete without it.
 "use strict";
 const key = (row, column) => {
   const cell = row.cells[column];
@@ -27,30 +27,158 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
   });
 }
 
-const place = document.getElementById("filter");
-const rows = [...document.querySelectorAll("table.claims tbody tr")];
-if (place && rows.length > 1) {
-  const label = document.createElement("label");
-  const input = document.createElement("input");
-  const count = document.createElement("span");
-  label.textContent = "Filter";
-  label.htmlFor = input.id = "filter-words";
-  input.type = "search";
-  input.placeholder = "words, e.g. mismatch gpu";
-  count.setAttribute("role", "status");
-  count.className = "quiet";
-  place.className = "filter";
-  place.append(label, input, count);
-  input.addEventListener("input", () => {
-    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    for (const row of rows) {
-      const text = (row.textContent + " " + row.closest("section").querySelector("h2").textContent).toLowerCase();
-      row.hidden = !words.every((word) => text.includes(word));
+const VERDICTS = ["match", "mismatch", "inconclusive", "blocked", "not_run"];
+const FILTERS = { paper: "Paper", topic: "Topic", verdict: "Verdict", kind: "Kind", scale: "Run at scale", validity: "Validity" };
+const ORDERS = {
+  "": "paper by paper",
+  verdict: "verdict, match first",
+  "-verdict": "verdict, match last",
+  "-distance": "farthest off first",
+  distance: "closest first",
+  claim: "statement, A to Z",
+  "-claim": "statement, Z to A",
+};
+
+function overview(place) {
+  const sections = [...document.querySelectorAll("section.paper")];
+  const after = sections.at(-1).nextSibling;
+  const claims = sections.flatMap((section) =>
+    [...section.querySelectorAll("tbody tr")].map((row) => ({
+      row,
+      section,
+      text: `${row.textContent} ${section.querySelector("h2").textContent}`.toLowerCase(),
+      has: Object.fromEntries(
+        Object.keys(FILTERS).map((name) => [
+          name,
+          name === "paper" ? [section.dataset.paper] : (row.dataset[name] ?? "").split(" ").filter(Boolean),
+        ])
+      ),
+      by: {
+        verdict: VERDICTS.indexOf(row.dataset.verdict),
+        distance: row.dataset.distance === undefined ? null : Number(row.dataset.distance),
+        claim: row.cells[0].textContent.trim().toLowerCase(),
+      },
+    }))
+  );
+
+  const field = (tag, name, title) => {
+    const both = document.createElement("div");
+    const label = document.createElement("label");
+    const input = document.createElement(tag);
+    label.textContent = title;
+    label.htmlFor = input.id = `find-${name}`;
+    input.name = name;
+    input.autocomplete = "off"; // what is chosen stands in the address, and nowhere else
+    both.append(label, input);
+    place.append(both);
+    return input;
+  };
+  const option = (select, value, text) => select.add(new Option(text, value));
+  const spoken = (value) => value.replaceAll("_", " ");
+  const titles = Object.fromEntries(
+    sections.map((section) => [section.dataset.paper, section.querySelector("h2").textContent])
+  );
+
+  const words = field("input", "text", "Words");
+  words.type = "search";
+  words.placeholder = "e.g. optimal exponent";
+  const selects = {};
+  for (const [name, title] of Object.entries(FILTERS)) {
+    const count = new Map();
+    for (const claim of claims) for (const value of claim.has[name]) count.set(value, (count.get(value) ?? 0) + 1);
+    if (!count.size) continue;
+    const select = (selects[name] = field("select", name, title));
+    const values = [...count.keys()];
+    if (name === "verdict") values.sort((a, b) => VERDICTS.indexOf(a) - VERDICTS.indexOf(b));
+    else if (name !== "paper") values.sort();
+    option(select, "", "all");
+    for (const value of values) option(select, value, `${name === "paper" ? titles[value] : spoken(value)} (${count.get(value)})`);
+  }
+  const order = field("select", "sort", "Order");
+  for (const [value, text] of Object.entries(ORDERS)) option(order, value, text);
+  const clear = document.createElement("button");
+  clear.type = "button";
+  clear.textContent = "Clear";
+  const said = document.createElement("p");
+  said.setAttribute("role", "status");
+  said.className = "shown";
+  place.append(clear);
+  place.after(said);
+  place.className = "filter finder";
+  place.setAttribute("role", "search");
+  place.setAttribute("aria-label", "Find claims");
+  const fields = { text: words, ...selects, sort: order };
+
+  const inOrder = (a, b) => {
+    const name = order.value.replace("-", "");
+    const [first, second] = [a.by[name], b.by[name]];
+    // What has no such number stands last in either direction.
+    if (first === null || second === null) return (first === null) - (second === null);
+    return (order.value.startsWith("-") ? -1 : 1) * compare(first, second);
+  };
+  let sorted = "";
+  const sort = () => {
+    if (sorted === order.value) return;
+    sorted = order.value;
+    const found = sorted ? [...claims].sort(inOrder) : claims;
+    for (const { row, section } of found) section.querySelector("tbody").append(row);
+    // A paper stands where its first claim would.
+    for (const section of new Set(found.map((claim) => claim.section))) after.parentNode.insertBefore(section, after);
+  };
+  const show = () => {
+    const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const fits = (claim) =>
+      wanted.every((word) => claim.text.includes(word)) &&
+      Object.entries(selects).every(([name, select]) => !select.value || claim.has[name].includes(select.value));
+    const shown = claims.filter((claim) => !(claim.row.hidden = !fits(claim)));
+    const papers = new Set(shown.map((claim) => claim.section));
+    for (const section of sections) section.hidden = !papers.has(section);
+    sort();
+    const counts = VERDICTS.map((verdict) => [shown.filter((claim) => claim.row.dataset.verdict === verdict).length, spoken(verdict)]);
+    const told = counts.filter(([n, verdict]) => n || verdict !== "not run").map((each) => each.join(" "));
+    const all = shown.length === claims.length;
+    said.textContent = all ? "" : `${shown.length} of ${claims.length} claims: ${told.join(", ")}`;
+    clear.hidden = Object.values(fields).every((each) => !each.value);
+  };
+  const remember = () => {
+    const address = new URL(location.href);
+    for (const [name, each] of Object.entries(fields)) {
+      if (each.value) address.searchParams.set(name, each.value);
+      else address.searchParams.delete(name);
     }
-    for (const paper of document.querySelectorAll("section.paper")) {
-      paper.hidden = ![...paper.querySelectorAll("tbody tr")].some((row) => !row.hidden);
+    history.replaceState(history.state, "", address);
+  };
+  const restore = () => {
+    const asked = new URL(location.href).searchParams;
+    for (const [name, each] of Object.entries(fields)) {
+      each.value = asked.get(name) ?? "";
+      if (each.selectedIndex === -1) each.value = ""; // a value that no claim has
     }
-    const shown = rows.filter((row) => !row.hidden).length;
-    count.textContent = words.length ? `${shown} of ${rows.length} claims` : "";
+    show();
+  };
+
+  // Browsers allow only so many changes of the address a minute: typing changes it once it pauses.
+  let pause = 0;
+  words.addEventListener("input", () => {
+    show();
+    clearTimeout(pause);
+    pause = setTimeout(remember, 250);
   });
+  for (const each of [...Object.values(selects), order]) {
+    each.addEventListener("change", () => {
+      show();
+      remember();
+    });
+  }
+  clear.addEventListener("click", () => {
+    for (const each of Object.values(fields)) each.value = "";
+    show();
+    remember();
+    words.focus();
+  });
+  addEventListener("popstate", restore);
+  restore();
 }
+
+const place = document.getElementById("filter");
+if (place && document.querySelectorAll("table.claims tbody tr").length > 1) overview(place);
