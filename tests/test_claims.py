@@ -12,6 +12,7 @@ from repro.launch.attempt import carry_out, conclude
 from repro.launch.records import RecordStore
 from repro.launch.session import prepare
 from repro.schema.dataset import find
+from repro.schema.verdict import Verdict
 
 ROOT = Path(__file__).parent.parent
 CLAIMS = sorted(
@@ -60,33 +61,31 @@ def smallest(study_id: str) -> str:
     return "smoke" if "smoke" in scales else "full"
 
 
-def is_quick(claim: str) -> bool:
-    return all(smallest(p["study"]) == "full" for p in raw(claim)["protocols"].values())
+PROTOCOLS = [f"{claim}@{protocol}" for claim in RUNNABLE for protocol in raw(claim)["protocols"]]
 
 
-def need_data(claim: str) -> None:
-    for protocol in raw(claim)["protocols"].values():
-        for name in load_study(protocol["study"]).data:
-            if find(load_dataset(name)) is None:
-                pytest.skip(
-                    f"{load_dataset(name).file} is not in REPRO_DATA or the cache; {load_dataset(name).url} has it"
-                )
+def study_of(protocol: str) -> str:
+    claim, _, name = protocol.partition("@")
+    return raw(claim)["protocols"][name]["study"]
 
 
-def run_smallest(claim: str, home: Path) -> dict:
-    """Run every protocol of a claim at its smallest scale; return the verdicts by protocol."""
-    need_data(claim)
-    index = load_index()
-    verdicts = {}
-    for name, protocol in raw(claim)["protocols"].items():
-        plan = prepare([claim, f"protocol={name}", f"scale={smallest(protocol['study'])}"], index).plan
-        store = RecordStore(home / "records")
-        carry_out(plan, store, {"kind": "inline"})
-        attempt = next(attempt for attempt in plan.attempts if attempt.requested)
-        concluded = conclude(attempt, plan, store, {}, None, attempt.sealed.digest).attempt
-        assert concluded.verdict is not None, concluded.message
-        verdicts[name] = concluded.verdict
-    return verdicts
+def needs_compute(protocol: str) -> bool:
+    return smallest(study_of(protocol)) != "full"
+
+
+def run_smallest(protocol: str, home: Path) -> Verdict:
+    """Run a protocol, named as `claim@protocol`, at its smallest scale; return the verdict."""
+    for name in load_study(study_of(protocol)).data:
+        if find(load_dataset(name)) is None:
+            pytest.skip(f"{load_dataset(name).file} is not in REPRO_DATA or the cache; {load_dataset(name).url} has it")
+    claim, _, name = protocol.partition("@")
+    plan = prepare([claim, f"protocol={name}", f"scale={smallest(study_of(protocol))}"], load_index()).plan
+    store = RecordStore(home / "records")
+    carry_out(plan, store, {"kind": "inline"})
+    attempt = next(attempt for attempt in plan.attempts if attempt.requested)
+    concluded = conclude(attempt, plan, store, {}, None, attempt.sealed.digest).attempt
+    assert concluded.verdict is not None, concluded.message
+    return concluded.verdict
 
 
 UNDECIDED = {
@@ -111,28 +110,34 @@ MINUTES = {
     "misfitting/checkpoint_selection",
     "misfitting/loss_function_matters_less",
 }
-"""Claims at full scale that take more than a few seconds: 4,500 starts of a fit, or thousands of checkpoints."""
+"""Claims whose protocols at full scale take more than a few seconds: 4,500 starts of a fit, or thousands of checkpoints."""
 
 
 @pytest.mark.parametrize(
-    "claim",
-    [pytest.param(claim, marks=pytest.mark.slow if claim in MINUTES else ()) for claim in RUNNABLE if is_quick(claim)],
+    "protocol",
+    [
+        pytest.param(protocol, marks=pytest.mark.slow if protocol.partition("@")[0] in MINUTES else ())
+        for protocol in PROTOCOLS
+        if not needs_compute(protocol)
+    ],
 )
-def test_a_claim_that_needs_no_compute_is_decided_and_its_controls_fail(claim: str, tmp_path: Path) -> None:
-    for name, verdict in run_smallest(claim, tmp_path).items():
-        assert verdict.controls, name
-        for control, result in verdict.controls.items():
-            assert result.failed is True, f"{name}: control {control} did not fail: {result.detail}"
-        undecided = f"{claim}@{name}" in UNDECIDED
-        assert (verdict.outcome == "inconclusive") == undecided, f"{name}: {verdict.detail}"
-        assert not undecided or verdict.reason == "underpowered", f"{name}: {verdict.reason}"
+def test_a_protocol_that_needs_no_compute_is_decided_and_its_controls_fail(protocol: str, tmp_path: Path) -> None:
+    verdict = run_smallest(protocol, tmp_path)
+    assert verdict.controls
+    for control, result in verdict.controls.items():
+        assert result.failed is True, f"control {control} did not fail: {result.detail}"
+    undecided = protocol in UNDECIDED
+    assert (verdict.outcome == "inconclusive") == undecided, verdict.detail
+    assert not undecided or verdict.reason == "underpowered"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("claim", [claim for claim in RUNNABLE if not is_quick(claim)])
-def test_a_claim_that_needs_compute_runs_at_its_smallest_and_never_decides_there(claim: str, tmp_path: Path) -> None:
-    for name, verdict in run_smallest(claim, tmp_path).items():
-        assert (verdict.outcome, verdict.reason) == ("inconclusive", "not_decisive_scale"), name
+@pytest.mark.parametrize("protocol", [protocol for protocol in PROTOCOLS if needs_compute(protocol)])
+def test_a_protocol_that_needs_compute_runs_at_its_smallest_and_never_decides_there(
+    protocol: str, tmp_path: Path
+) -> None:
+    verdict = run_smallest(protocol, tmp_path)
+    assert (verdict.outcome, verdict.reason) == ("inconclusive", "not_decisive_scale")
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -47,9 +47,9 @@ def validity_today(attempt: Attempt, annotations: Sequence[Annotation], stale: b
         stale: whether what its seal covers has changed since. An exploratory attempt never is: it was not sealed from the
             claim as it stands.
     """
-    if attempt.validity == "tampered" or broken_at(annotations) is not None:
+    if attempt.validity == "tampered" or (annotations and broken_at(annotations) is not None):
         return "tampered"
-    word = standing(annotations)
+    word = standing(annotations) if annotations else None
     if word is not None:
         return word
     if attempt.validity not in ("current", "stale"):  # whether it is stale is known today, not when it was judged

@@ -219,9 +219,10 @@ def _of_file(place: _Places) -> Chain:
     return read_chain(_text(place.file), place.published, place.file.name) if place.file is not None else ()
 
 
-def _text(file: Path) -> str:
+def _text(file: Path | str) -> str:
     try:
-        return file.read_text(encoding="utf-8", errors="replace")
+        with open(file, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
     except FileNotFoundError:
         return ""
     except OSError as error:
@@ -235,7 +236,7 @@ def _of_run(run: RunRow | None) -> Chain:
     name, last, place = run.tags[names.ATTEMPT], run.tags.get(names.LAST_ANNOTATION), local_place(run.artifact_uri)
     text = ""
     if place is not None:
-        text = _text(place / ANNOTATIONS_FILE)  # looked for whatever the tags say: somebody may have removed them
+        text = _text(f"{place}/{ANNOTATIONS_FILE}")  # looked for whatever the tags say: somebody may have removed them
     elif last:
         text = read_artifact(run, ANNOTATIONS_FILE)
     chain = read_chain(text, name, f"{ANNOTATIONS_FILE} of run {run.run_id}")
@@ -263,7 +264,7 @@ def _known(claim: str | None = None, exact: str = "") -> dict[str, _Places]:
     """
     tag, values = (names.ATTEMPT, None) if claim is None else (names.CLAIM, [claim])
     runs: dict[str, RunRow] = {}
-    for run in find_runs(names.PAPER_PREFIX, tag, values):
+    for run in find_runs(names.PAPER_PREFIX, tag, values, names.HEAD):
         if run.tags.get(names.SEAL) and names.ATTEMPT in run.tags:
             runs.setdefault(run.tags[names.ATTEMPT], run)
     known = {name: _Places(run, None, name) for name, run in runs.items()}

@@ -62,6 +62,12 @@ def known_names() -> list[str]:
     return sorted({*ledger, *(each.attempt for each in _of_the_published(ledger))})
 
 
+_TAGS = (
+    names.ATTEMPT, names.CLAIM, names.PROTOCOL, names.SCALE, names.VERDICT, names.REASON, names.VALIDITY, names.EXECUTION,
+    names.STARTED, names.EXPLORATORY, names.ORIGIN_CHECKED,
+)  # fmt: skip
+
+
 def _of_the_ledger() -> list[LatestVerdict]:
     """Return the attempts of the ledger; without imported ones that are published here: they are one attempt."""
     published = {name_with_digest(result.attempt, result.evidence) for result in published_results()}
@@ -79,7 +85,7 @@ def _of_the_ledger() -> list[LatestVerdict]:
             exploratory=row.tags.get(names.EXPLORATORY) == "true",
             counts=row.tags.get(names.ORIGIN_CHECKED) != "nothing",
         )
-        for row in find_runs(names.PAPER_PREFIX, names.ATTEMPT)
+        for row in find_runs(names.PAPER_PREFIX, names.ATTEMPT, only=_TAGS)
         if row.tags[names.ATTEMPT] not in published
     ]
 

@@ -44,6 +44,9 @@ ANNOTATIONS = "repro.annotations"
 LAST_ANNOTATION = "repro.last_annotation"
 """Digest of the last of them: that one is missing shows."""
 
+HEAD = (ATTEMPT, CLAIM, SEAL, CALIBRATION, ANNOTATIONS, LAST_ANNOTATION)
+"""What tells of an attempt's run which files to read; the files tell the rest."""
+
 TRIAL_KEY = "repro.trial_key"
 RECORD = "repro.record"
 """Digest of a trial's record."""

@@ -84,7 +84,7 @@ def attempts() -> "pandas.DataFrame":
     """
     import pandas
 
-    runs = {run.tags[names.ATTEMPT]: run for run in _attempt_runs()}
+    runs = {run.tags[names.ATTEMPT]: run for run in _attempt_runs(only=None)}
     rows = []
     for place in _places(runs, lambda name: attempt_of(runs[name]), None):
         run = runs[place.name] if place.attempt is None else _as_run(place.name, place.attempt, place.result)
@@ -203,13 +203,11 @@ def _calibration(run: RunRow) -> Calibration:
     return calibration
 
 
-def _attempt_runs(claim: str | None = None) -> list[RunRow]:
+def _attempt_runs(claim: str | None = None, only: tuple[str, ...] | None = names.HEAD) -> list[RunRow]:
     """Return one run an attempt: the oldest, should two machines have written the same attempt to a server at once."""
     runs: dict[str, RunRow] = {}
-    found = find_runs(
-        names.PAPER_PREFIX, names.ATTEMPT if claim is None else names.CLAIM, None if claim is None else [claim]
-    )
-    for run in found:
+    tag, values = (names.ATTEMPT, None) if claim is None else (names.CLAIM, [claim])
+    for run in find_runs(names.PAPER_PREFIX, tag, values, only):
         if names.ATTEMPT in run.tags:
             runs.setdefault(run.tags[names.ATTEMPT], run)
     remember(runs.values())

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +32,16 @@ class RecordedTrial:
     experiment_id: str
 
 
-def find_runs(prefix: str, tag: str, values: Sequence[str] | None = None) -> list[RunRow]:
+def find_runs(
+    prefix: str, tag: str, values: Sequence[str] | None = None, only: tuple[str, ...] | None = None
+) -> list[RunRow]:
     """Return the active runs of the ledger that carry a tag, oldest first; none where there is no store yet.
 
     Args:
         prefix: of the names of the experiments to look in.
         tag: the key.
         values: any of them; None takes every value.
+        only: the tags that are wanted, and no metrics: a local store answers so much faster. None for everything.
 
     Raises:
         StoreError: if the store cannot be read.
@@ -47,7 +51,7 @@ def find_runs(prefix: str, tag: str, values: Sequence[str] | None = None) -> lis
         if not store_exists(file):
             return []
         if sql.is_known(file):
-            return sql.runs_by_tag(file, prefix, tag, values)
+            return sql.runs_by_tag(file, prefix, tag, values, only)
     filters = [f"tags.`{tag}` LIKE '%'"] if values is None else [f"tags.`{tag}` = '{value}'" for value in values]
     with reading() as client:
         experiments = _experiments(client, prefix)
@@ -102,6 +106,7 @@ def _pages(search: Any, **arguments: Any) -> Iterator[Any]:
             return
 
 
+@lru_cache(maxsize=20_000)  # every part of a page asks, of every attempt
 def local_place(artifact_uri: str) -> Path | None:
     """Return the directory of a run's artifacts, or None if it is not on a local disk."""
     from urllib.parse import unquote, urlparse
@@ -127,7 +132,8 @@ def read_artifact(run: RunRow, name: str) -> str:
         with reading() as client, tempfile.TemporaryDirectory() as directory:
             return Path(client.download_artifacts(run.run_id, name, directory)).read_text(encoding="utf-8")
     try:
-        return (place / name).read_text(encoding="utf-8")
+        with open(f"{place}/{name}", encoding="utf-8") as stream:  # thousands of times: a path is slower than its text
+            return stream.read()
     except (OSError, UnicodeDecodeError) as error:
         raise StoreError(
             f"The artifact {name} of run {run.run_id} cannot be read at {place} ({error}). MLflow stores the absolute "

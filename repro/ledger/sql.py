@@ -40,7 +40,9 @@ def is_known(file: Path) -> bool:
     return schema_revision(file) in KNOWN_SCHEMAS
 
 
-def runs_by_tag(file: Path, prefix: str, tag: str, values: Sequence[str] | None) -> list[RunRow]:
+def runs_by_tag(
+    file: Path, prefix: str, tag: str, values: Sequence[str] | None, only: tuple[str, ...] | None = None
+) -> list[RunRow]:
     """Return the active runs that carry a tag, with one of the values if given, oldest first.
 
     Args:
@@ -48,6 +50,7 @@ def runs_by_tag(file: Path, prefix: str, tag: str, values: Sequence[str] | None)
         prefix: of the names of the experiments they are in.
         tag: the key.
         values: any of them; None takes every value.
+        only: the tags that are wanted, and no metrics; None for everything.
     """
     # MLflow's primary key of tags begins with the key: this way only runs that carry the tag are looked at, however many others
     # there are.
@@ -56,16 +59,16 @@ def runs_by_tag(file: Path, prefix: str, tag: str, values: Sequence[str] | None)
     if values is not None:
         condition += " AND value IN (SELECT value FROM json_each(?))"
         arguments.append(json.dumps(list(values)))
-    return _runs(file, f"e.name LIKE ? AND {condition})", [f"{prefix}%", *arguments])
+    return _runs(file, f"e.name LIKE ? AND {condition})", [f"{prefix}%", *arguments], only)
 
 
 def runs_by_id(file: Path, run_ids: Sequence[str]) -> list[RunRow]:
     """Return the active runs with these ids, in any order."""
-    return _runs(file, "r.run_uuid IN (SELECT value FROM json_each(?))", [json.dumps(list(run_ids))])
+    return _runs(file, "r.run_uuid IN (SELECT value FROM json_each(?))", [json.dumps(list(run_ids))], None)
 
 
-def _runs(file: Path, condition: str, arguments: Sequence[str]) -> list[RunRow]:
-    return list(_runs_of(file, state(file), condition, tuple(arguments)))
+def _runs(file: Path, condition: str, arguments: Sequence[str], only: tuple[str, ...] | None) -> list[RunRow]:
+    return list(_runs_of(file, state(file), condition, tuple(arguments), only))
 
 
 def state(file: Path) -> tuple[int | bytes, ...]:
@@ -95,7 +98,11 @@ def forget() -> None:
 # Few, for one answer may hold all attempts: what the parts of one page ask, one after another.
 @lru_cache(maxsize=8)
 def _runs_of(
-    file: Path, written: tuple[int | bytes, ...], condition: str, arguments: tuple[str, ...]
+    file: Path,
+    written: tuple[int | bytes, ...],
+    condition: str,
+    arguments: tuple[str, ...],
+    only: tuple[str, ...] | None,
 ) -> tuple[RunRow, ...]:
     del written  # a store that was written since is another question
     with opened(file) as connection:
@@ -106,22 +113,29 @@ def _runs_of(
             "ORDER BY r.start_time, r.run_uuid",
             arguments,
         ).fetchall()
-        ids = [json.dumps([run[0] for run in runs])]
+        ids = json.dumps([run[0] for run in runs])
         tags: dict[str, dict[str, str]] = {run[0]: {} for run in runs}
-        for run_id, key, value in connection.execute(
-            "SELECT run_uuid, key, value FROM tags WHERE key != 'mlflow.note.content' "
-            "AND run_uuid IN (SELECT value FROM json_each(?))",
-            ids,
-        ):
-            tags[run_id][key] = value
         metrics: dict[str, dict[str, float]] = {run[0]: {} for run in runs}
-        for run_id, key, number in connection.execute(
-            "SELECT run_uuid, key, value FROM latest_metrics WHERE NOT is_nan "
-            "AND run_uuid IN (SELECT value FROM json_each(?))",
-            ids,
-        ):
+        for run_id, key, value in connection.execute(*_tags(ids, only)):
+            tags[run_id][key] = value
+        for run_id, key, number in connection.execute(_METRICS, [ids]) if only is None else ():
             metrics[run_id][key] = number
     return tuple(
         RunRow(run_id, str(experiment), status, place, tags[run_id], metrics[run_id])
         for run_id, experiment, status, place in runs
     )
+
+
+_METRICS = (
+    "SELECT run_uuid, key, value FROM latest_metrics WHERE NOT is_nan AND run_uuid IN (SELECT value FROM json_each(?))"
+)
+
+
+def _tags(run_ids: str, only: tuple[str, ...] | None) -> tuple[str, list[str]]:
+    """Return the statement that reads the tags of runs, whose ids are given as JSON, and its arguments."""
+    select = "SELECT run_uuid, key, value FROM tags WHERE"
+    if only is None:
+        return f"{select} key != 'mlflow.note.content' AND run_uuid IN (SELECT value FROM json_each(?))", [run_ids]
+    # The plus keeps SQLite from going through all the tags of each run: few keys are found sooner by the key.
+    wanted = "key IN (SELECT value FROM json_each(?)) AND +run_uuid IN (SELECT value FROM json_each(?))"
+    return f"{select} {wanted}", [json.dumps(only), run_ids]

@@ -25,7 +25,13 @@ DEFAULT_URI = "sqlite:///mlflow.db"
 """MLflow's own default: what `mlflow ui` opens in the working directory, with artifacts in ./mlruns."""
 
 LOCK_TIMEOUT_S = 120.0
+READ_TIMEOUT_S = 5.0
+"""A reader waits this long for a writer of a SQLite store; MLflow writes for milliseconds."""
 REACH_TIMEOUT_S = 10.0
+
+
+class LedgerUnusable(StoreError):
+    """The ledger as a whole cannot be used, whatever is asked of it."""
 
 
 def tracking_uri() -> str:
@@ -64,10 +70,15 @@ def store_exists(file: Path) -> bool:
         raise unusable(str(file), error) from error
 
 
-def unusable(uri: str, error: object) -> StoreError:
+def unusable(uri: str, error: object) -> LedgerUnusable:
     """Return the error that says in one paragraph which store failed, why, and what to do."""
     first_lines = " ".join(str(error).split("\n(Background", maxsplit=1)[0].split())
-    return StoreError(
+    if "database is locked" in first_lines:
+        return LedgerUnusable(
+            f"The ledger at {shown(uri)} is locked: another process writes to it and has not let go for {READ_TIMEOUT_S:g} s. Wait "
+            f"for that process or end it; nothing is lost."
+        )
+    return LedgerUnusable(
         f"The ledger at {shown(uri)} cannot be used ({shown(first_lines)[:400]}). It must be an MLflow tracking store that this "
         f"MLflow ({version('mlflow')}) can open, read and write. Repair it or move it aside, or name another in MLFLOW_TRACKING_URI."
     )
@@ -247,10 +258,10 @@ def opened(file: Path) -> Iterator[sqlite3.Connection]:
     transaction that a killed process left in the journal.
 
     Raises:
-        StoreError: for whatever SQLite cannot read.
+        LedgerUnusable: for whatever SQLite cannot read.
     """
     try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=20)) as connection:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=READ_TIMEOUT_S)) as connection:
             yield connection
     except sqlite3.Error as error:
         raise unusable(str(file), error) from error

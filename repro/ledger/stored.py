@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from repro.ledger import names, sql
 from repro.ledger.content import ATTEMPT_FILE
+from repro.ledger.quick import quick_attempt
 from repro.ledger.runs import find_runs, local_place, read_artifact
 from repro.ledger.sql import RunRow
 from repro.ledger.store import sqlite_file, store_exists, tracking_uri
@@ -71,5 +72,6 @@ def _parsed(file: _File) -> Attempt:
 
 
 def _read(run: RunRow) -> Attempt:
+    text = read_artifact(run, ATTEMPT_FILE)
     where = f"{ATTEMPT_FILE} of attempt {run.tags[names.ATTEMPT]} (run {run.run_id})"
-    return read_attempt(read_artifact(run, ATTEMPT_FILE), where)
+    return quick_attempt(text) or read_attempt(text, where)

@@ -29,7 +29,7 @@ def forest_address(claim_id: str, number: int, suffix: str = ".svg") -> str:
 
 
 def comparison_address(name: str, suffix: str = ".html") -> str:
-    """Return where the page of a comparison stands, or its picture."""
+    """Return where the page of a comparison stands, or its picture, or the numbers of that."""
     return f"comparison/{safe(name)}{suffix}"
 
 

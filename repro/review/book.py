@@ -87,6 +87,16 @@ class Book:
             groups.setdefault(attempt.claim, []).append(attempt)
         return {claim: latest_first(attempts) for claim, attempts in groups.items()}
 
+    @cached_property
+    def standings_by_claim(self) -> Mapping[str, tuple["Standing", ...]]:
+        """What each protocol of a claim has come to at each scale, by claim; `standings` says in which order."""
+        return {claim: _standings(self, attempts) for claim, attempts in self.attempts_by_claim.items()}
+
+    @cached_property
+    def amounts(self) -> Mapping[str, State]:
+        """What the attempts at each claim amount to; `state_of` says how."""
+        return {claim: _amounts_to(self, found) for claim, found in self.standings_by_claim.items()}
+
 
 def validity(book: Book, attempt: Attempt) -> Validity:
     """Return the validity of an attempt today: what its records show, what people added, and what has changed since."""
@@ -161,8 +171,12 @@ class Standing:
 def standings(book: Book, claim_id: str) -> tuple[Standing, ...]:
     """Return what each protocol of a claim has come to at each scale: what decided first, then ours before theirs, then by
     protocol, largest scale first."""
+    return book.standings_by_claim.get(claim_id, ())
+
+
+def _standings(book: Book, attempts: Sequence[Attempt]) -> tuple[Standing, ...]:
     groups: dict[tuple[str, str, bool], list[Attempt]] = {}
-    for attempt in attempts_of(book, claim_id):
+    for attempt in attempts:
         groups.setdefault((attempt.protocol, attempt.scale, is_theirs(attempt)), []).append(attempt)
     found = [_standing(book, protocol, scale, attempts) for (protocol, scale, _), attempts in groups.items()]
 
@@ -201,10 +215,17 @@ def state_of(book: Book, claim: Claim) -> State:
     any of them says so, else a match if any says so, else inconclusive if anything that counts was run. Attempts that
     do not count (`stands`) are ignored.
     """
-    if claim.blocked is not None:
-        return "blocked"
+    return "blocked" if claim.blocked is not None else book.amounts.get(claim.id, "not_run")
+
+
+def state_at(book: Book, claim: Claim, scale: str) -> State:
+    """Return what a claim amounts to by what was run at one scale alone, as `state_of` does by all."""
+    return _amounts_to(book, [standing for standing in standings(book, claim.id) if standing.scale == scale])
+
+
+def _amounts_to(book: Book, standings: Sequence[Standing]) -> State:
     verdicts: dict[tuple[str, bool], str] = {}
-    for standing in standings(book, claim.id):
+    for standing in standings:
         voice = standing.protocol, is_theirs(standing.attempt)
         if stands(book, standing.attempt) and verdicts.get(voice) not in ("match", "mismatch"):
             verdicts[voice] = _outcome(standing.attempt)

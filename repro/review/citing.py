@@ -128,6 +128,9 @@ def citable(book: Book, claim: Claim | None = None) -> tuple[Attempt, ...]:
     """Return every attempt in the book, or at one claim, that can be cited."""
     found: list[Attempt] = []
     for each in book.claims.values() if claim is None else (claim,):
-        known = known_of(book, each)
-        found += [attempt for attempt in known.attempts if not missing_of(book, known, attempt)]
+        # Only what is published can be, and to say what the others lack takes long.
+        published = [attempt for attempt in attempts_of(book, each.id) if attempt.id in book.published]
+        if published:
+            known = known_of(book, each)
+            found += [attempt for attempt in published if not missing_of(book, known, attempt)]
     return tuple(found)

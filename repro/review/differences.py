@@ -7,8 +7,13 @@ from typing import Any
 from repro.judge.numbers import duration, like_interval, significant, when
 from repro.judge.reading import interval_text, published_text, reading, rule_text, status, why
 from repro.review.labels import counted
+from repro.review.ran_on import digests, machines
 from repro.review.words import EXPECTATIONS, control_status
+from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Attempt, PartVerdict
+
+Trials = Mapping[str, Sequence[TrialRecord]]
+"""Records of attempts by their ids; of those that are not here nothing is said but what the attempts say themselves."""
 
 ABSENT = "—"
 """What stands for a line that only the other attempt has."""
@@ -34,19 +39,20 @@ class _Line:
     text: str
 
 
-def differences(one: Attempt, other: Attempt) -> Sequence[Difference]:
-    """Return what two attempts differ in: seal, rule, parameters, estimator, seeds, provenance, verdict, estimates, controls."""
-    return [_difference(a, b) for a, b in _paired(one, other) if not _same(a, b)]
+def differences(one: Attempt, other: Attempt, trials: Trials | None = None) -> Sequence[Difference]:
+    """Return what two attempts differ in: seal, rule, parameters, estimator, seeds, provenance, machines and data, verdict,
+    estimates, controls."""
+    return [_difference(a, b) for a, b in _paired(one, other, trials or {}) if not _same(a, b)]
 
 
-def agreements(one: Attempt, other: Attempt) -> Sequence[Difference]:
+def agreements(one: Attempt, other: Attempt, trials: Trials | None = None) -> Sequence[Difference]:
     """Return what two attempts have in common, in the same order."""
-    return [_difference(a, b) for a, b in _paired(one, other) if _same(a, b)]
+    return [_difference(a, b) for a, b in _paired(one, other, trials or {}) if _same(a, b)]
 
 
-def _paired(one: Attempt, other: Attempt) -> Iterator[tuple[_Line, _Line]]:
-    mine = {(line.group, line.name): line for line in _lines(one, other)}
-    theirs = {(line.group, line.name): line for line in _lines(other, one)}
+def _paired(one: Attempt, other: Attempt, trials: Trials) -> Iterator[tuple[_Line, _Line]]:
+    mine = {(line.group, line.name): line for line in _lines(one, other, trials.get(one.id, ()))}
+    theirs = {(line.group, line.name): line for line in _lines(other, one, trials.get(other.id, ()))}
     groups = dict.fromkeys(group for group, _ in [*mine, *theirs])
     for group in groups:
         for key in dict.fromkeys(key for key in [*mine, *theirs] if key[0] == group):
@@ -68,7 +74,7 @@ def _difference(one: _Line, other: _Line) -> Difference:
     return Difference(one.group, one.name, first, second)
 
 
-def _lines(attempt: Attempt, beside: Attempt) -> Iterator[_Line]:
+def _lines(attempt: Attempt, beside: Attempt, trials: Sequence[TrialRecord]) -> Iterator[_Line]:
     """Return all there is to say of an attempt, in the order in which it is read."""
     yield from _of_seal(attempt, beside)
     yield from _of_rule(attempt)
@@ -76,6 +82,7 @@ def _lines(attempt: Attempt, beside: Attempt) -> Iterator[_Line]:
     yield from (_plain("Estimator arguments", name, value) for name, value in _flat(attempt.sealed.arguments))
     yield _plain("Seeds", "replicates", attempt.sealed.replicates)
     yield from _of_provenance(attempt)
+    yield from _of_trials(trials)
     yield from _of_verdict(attempt)
     yield from _of_estimates(attempt)
     yield from _of_controls(attempt)
@@ -136,6 +143,14 @@ def _of_provenance(attempt: Attempt) -> Iterator[_Line]:
     yield _Line(group, "started", attempt.started, when(attempt.started))
     yield _Line(group, "time of all trials", attempt.seconds, duration(attempt.seconds))
     yield _plain(group, "compute over the paper's", attempt.compute_ratio)
+
+
+def _of_trials(trials: Sequence[TrialRecord]) -> Iterator[_Line]:
+    """Return what the records add; of an attempt whose trials all failed, or cannot be read, nothing."""
+    if trials:
+        yield _plain("Provenance", "ran on", machines(trials))
+        yield _plain("Provenance", "precision", sorted({trial.precision for trial in trials}))
+    yield from (_plain("Provenance", f"data {name}", sha) for name, sha in digests(trials).items())
 
 
 def _of_verdict(attempt: Attempt) -> Iterator[_Line]:

@@ -108,9 +108,12 @@ def readable_attempts(problems: Problems, claim: str | None = None) -> "list[Kno
     """
     from repro.ledger.published import load_published_attempt, published_problems, published_results
     from repro.ledger.read import load_known
+    from repro.ledger.store import LedgerUnusable
 
     try:
         known = load_known(claim)
+    except LedgerUnusable:
+        raise
     except ReproError:
         known = _one_by_one(problems, claim)
     told = {each.evidence for each in known}
@@ -187,12 +190,15 @@ def _annotations(problems: Problems, only: str | None) -> tuple[Mapping[str, tup
 def _calibrations(claims: Collection[str], problems: Problems, only: str | None) -> Mapping[str, Calibration]:
     from repro.ledger.published import published_calibrations
     from repro.ledger.read import calibrations
+    from repro.ledger.store import LedgerUnusable
 
     for result, read in published_calibrations(only):
         if isinstance(read, ReproError):
             problems.add(result.attempt, f"Its published error rates cannot be read: {read}")
     try:
         return calibrations(only)
+    except LedgerUnusable:
+        raise
     except ReproError:
         pass
     found: dict[str, Calibration] = {}

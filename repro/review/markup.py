@@ -55,5 +55,6 @@ def command(sentence: str) -> Markup:
 
 def _carrying(text: str, value: float | None) -> Markup:
     if value is None:
-        return Markup("{}").format(text)
-    return Markup('<data value="{0}" title="{0}">{1}</data>').format(repr(float(value)), text)
+        return escape(text)
+    exact = repr(float(value))
+    return Markup(f'<data value="{exact}" title="{exact}">{escape(text)}</data>')

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from repro.review.book import Book, Standing, State, decided_parts, standings, stands, state_of, validity
+from repro.review.book import Book, Standing, State, decided_parts, standings, stands, state_at, state_of, validity
 from repro.review.sparks import Place, axis, place_of, spark
 from repro.schema.claim import Claim, Part
 from repro.schema.verdict import PartVerdict
@@ -65,8 +65,8 @@ class Row:
     """First segments of the ids of its studies."""
     kinds: tuple[str, ...]
     """Kinds of its protocols, run or not."""
-    scales: tuple[str, ...]
-    """Scales at which it was run."""
+    scales: Mapping[str, State]
+    """Scales at which it was run, with what it amounts to there."""
     validities: tuple[str, ...]
     """Validity of the attempts that are shown."""
     results: tuple[Result, ...]
@@ -86,7 +86,7 @@ def row_of(book: Book, claim: Claim) -> Row:
         state=state_of(book, claim),
         topics=_once(protocol.study.split("/")[0] for protocol in claim.protocols.values()),
         kinds=_once(protocol.kind for protocol in claim.protocols.values()),
-        scales=_once(standing.scale for standing in shown),
+        scales={scale: state_at(book, claim, scale) for scale in _once(standing.scale for standing in shown)},
         validities=_once(validity(book, standing.attempt) for standing in shown),
         results=tuple(_result(book, claim, standing) for standing in shown),
     )
@@ -98,6 +98,7 @@ def attributes(row: Row) -> Markup:
         "topic": " ".join(row.topics),
         "kind": " ".join(row.kinds),
         "scale": " ".join(row.scales),
+        "at-scale": " ".join(f"{scale}:{state}" for scale, state in row.scales.items()),
         "validity": " ".join(row.validities),
         "distance": "" if row.distance is None else f"{row.distance:.4g}".replace("inf", "Infinity"),
     }

@@ -1,7 +1,7 @@
 """Pages from a book: the same HTML whether it is served or written to disk, with relative links only."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ from repro.review.ledger_links import ledger_links
 from repro.review.markdown import title_of as tutorial_title
 from repro.review.pairs import pairs_with
 from repro.review.papers import citation, paper_links
+from repro.review.ran_on import digests, machines
 from repro.review.readable import readable
 from repro.review.subjects import topic_of
 from repro.schema.claim import SCALES, TERMS, Claim, Protocol
@@ -228,10 +229,10 @@ def _environment() -> Environment:
         paper_links=paper_links,
         citation=citation,
         measured=markup.measured,
-        trials_of=_trials_of,
+        trials_of=trials_of,
         measurements=_measurements,
-        machines=_machines,
-        digests=_digests,
+        machines=machines,
+        digests=digests,
         scales_of=_scales_of,
         rerun=rerun,
         trials_on_claim_page=TRIALS_ON_CLAIM_PAGE,
@@ -271,7 +272,7 @@ def _first_line(text: str) -> str:
     return text.strip().split("\n")[0]
 
 
-def _trials_of(book: Book, attempt: Attempt) -> tuple[Sequence[TrialRecord], str]:
+def trials_of(book: Book, attempt: Attempt) -> tuple[Sequence[TrialRecord], str]:
     """Return the records of an attempt, what went wrong first; or none and the reason why they cannot be read."""
     order = {"failed": 0, "diverged": 1}
     try:
@@ -283,19 +284,3 @@ def _trials_of(book: Book, attempt: Attempt) -> tuple[Sequence[TrialRecord], str
 def _measurements(trials: Sequence[TrialRecord]) -> list[str]:
     """Return the columns that trials of one row measured; trials of many rows are left to the CSV file."""
     return list(dict.fromkeys(name for trial in trials if len(trial.rows) == 1 for name in trial.rows[0]))[:6]
-
-
-def _machines(trials: Sequence[TrialRecord]) -> list[str]:
-    """Return each kind of machine that trials ran on, in words."""
-    return list(
-        dict.fromkeys(
-            f"{m.processor}, {m.cores} cores, {numbers.significant(m.memory_gib, 3)} GiB, {m.device}, {m.system}, "
-            f"Python {m.python}, torch {m.torch or 'not used'}, threads: {m.threads}"
-            for m in (trial.machine for trial in trials)
-        )
-    )
-
-
-def _digests(trials: Sequence[TrialRecord]) -> Mapping[str, str]:
-    """Return the sha256 of every data set that trials read."""
-    return {name: sha for trial in trials for name, sha in sorted(trial.data.items())}

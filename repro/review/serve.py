@@ -11,30 +11,26 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from repro.cite.evidence.bundle import EvidenceError
-from repro.review.book import Book
 from repro.review.charts import NoChart
 from repro.review.live import RUNNING_JSON, RUNNING_PAGE, Watch, running_json, running_page
-from repro.review.load import open_book
-from repro.review.nearest import nearest_address, page_addresses
+from repro.review.nearest import nearest_address
 from repro.review.pages import HERE, error_page
 from repro.review.readable import readable
-from repro.review.site import Content, site
+from repro.review.shelf import Shelf
+from repro.review.site import Content
 from repro.schema.errors import ReproError
 from repro.schema.places import home_dir
 
-FRESH_S = 3.0
-"""A page and its pictures share one reading of the ledger for this long."""
 LONGEST_ADDRESS = 2000
 """Characters of the longest address that is looked up."""
 SHOWN_ADDRESS = 200
@@ -86,8 +82,8 @@ def create_app_with_login() -> Any:
     return with_login(app)
 
 
-def _pages() -> Any:
-    """Return the pages as a blueprint; it reads the store that the server was started with."""
+def _pages(shelf: Shelf | None = None) -> Any:
+    """Return the pages as a blueprint; unless it is given its pages it reads the store that the server was started with."""
     from flask import Blueprint, Response, request
     from mlflow.server.constants import BACKEND_STORE_URI_ENV_VAR
     from mlflow.server.handlers import _add_static_prefix
@@ -95,7 +91,7 @@ def _pages() -> Any:
     if os.environ.get(BACKEND_STORE_URI_ENV_VAR):
         os.environ["MLFLOW_TRACKING_URI"] = os.environ[BACKEND_STORE_URI_ENV_VAR]
     pages = Blueprint("repro", __name__, url_prefix=_add_static_prefix("/repro"))
-    shelf, watch = _Shelf(), Watch()
+    shelf, watch = shelf or Shelf(), Watch()
 
     # Neither style nor what runs may hang on the ledger: a page that says what is wrong with it needs them.
     @pages.get("/static/<name>")
@@ -115,11 +111,12 @@ def _pages() -> Any:
     @pages.get("/<path:address>")
     def page(address: str = "index.html") -> Response:
         try:
-            paths = shelf.paths(request.args.get("prior"))
             # No page has so long an address, and looking for one takes time.
-            if len(address) <= LONGEST_ADDRESS and address in paths:
-                return answer(paths[address](), Path(address).suffix)
-            return missing(address, shelf.pages())
+            known = len(address) <= LONGEST_ADDRESS
+            content = shelf.content(address, request.args.get("prior")) if known else None
+            if content is None:
+                return missing(address, shelf.pages())
+            return answer(content, Path(address).suffix)
         except (EvidenceError, NoChart) as error:
             return failed(address, str(error), 404)
         except ReproError as error:
@@ -153,30 +150,6 @@ def _pages() -> Any:
         return response
 
     return pages
-
-
-class _Shelf:
-    """The paths of the site, of a book that is read again when it is older than `FRESH_S`."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._book: Book | None = None
-        self._paths: Mapping[str, Callable[[], Content]] = {}
-        self._read = 0.0
-
-    def paths(self, prior: str | None = None) -> Mapping[str, Callable[[], Content]]:
-        """Return the paths, for a reader who typed a prior with what it becomes."""
-        with self._lock:
-            if self._book is None or time.monotonic() - self._read >= FRESH_S:
-                self._book = open_book()
-                self._paths = site(self._book, live=True)
-                self._read = time.monotonic()
-            return self._paths if prior is None else site(self._book, live=True, prior=prior)
-
-    def pages(self) -> list[str]:
-        """Return the addresses of the pages of the book that was read last, those that a reader may mean."""
-        with self._lock:
-            return [] if self._book is None else page_addresses(self._book)
 
 
 def serve(host: str = "127.0.0.1", port: int = 5000, say: Callable[[str], None] = print) -> int:

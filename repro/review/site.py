@@ -39,7 +39,7 @@ from repro.review.paths import Files, Paths
 from repro.review.picture_files import files_of_attempt, files_of_claim
 from repro.review.subject_pages import compare_page, next_page, paper_page, study_page, topic_page, topics_page
 from repro.review.subjects import topics
-from repro.review.tutorial import comparison_figure, comparison_page, tutorial_page
+from repro.review.tutorial import comparison_csv, comparison_figure, comparison_page, tutorial_page
 from repro.schema.claim import Claim
 from repro.schema.errors import StoreError
 from repro.schema.verdict import Attempt
@@ -68,6 +68,7 @@ def site(book: Book, live: bool = False, prior: str | None = None) -> Mapping[st
         now[comparison_address(name)] = partial(comparison_page, book, name, live)
         now[comparison_address(name, ".svg")] = partial(comparison_figure, book, name, WIDE)
         now[comparison_address(name, ".narrow.svg")] = partial(comparison_figure, book, name, NARROW)
+        now[comparison_address(name, ".csv")] = partial(comparison_csv, book, name)
     for name in book.tutorials:
         now[tutorial_address(name)] = partial(tutorial_page, book, name, live)
     later: dict[str, Callable[[], Files]] = {}

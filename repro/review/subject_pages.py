@@ -13,7 +13,7 @@ from repro.review.addresses import (
 )
 from repro.review.book import Book, is_theirs
 from repro.review.differences import Difference, agreements, differences
-from repro.review.pages import render
+from repro.review.pages import render, trials_of
 from repro.review.pairs import pairs_of
 from repro.schema.errors import StoreError, nearest
 from repro.schema.verdict import Attempt
@@ -81,6 +81,7 @@ def compare_page(book: Book, claim_id: str, one: str, other: str, live: bool = F
         of = [attempt for pair in pairs for attempt in pair]
         raise StoreError(f"'{one}' and '{other}' have no page together.{nearest(other, of)}")
     first, second = pairs[one, other]
+    trials = {attempt.id: trials_of(book, attempt)[0] for attempt in (first, second)}
     return render(
         "compare.html",
         compare_address(claim_id, one, other),
@@ -90,8 +91,8 @@ def compare_page(book: Book, claim_id: str, one: str, other: str, live: bool = F
         one=first,
         other=second,
         names=_names(first, second),
-        differing=_grouped(differences(first, second)),
-        agreeing=_grouped(agreements(first, second)),
+        differing=_grouped(differences(first, second, trials)),
+        agreeing=_grouped(agreements(first, second, trials)),
     )
 
 

@@ -9,6 +9,7 @@ from repro.review import exponents
 from repro.review.addresses import comparison_address, tutorial_address
 from repro.review.book import Book
 from repro.review.comparison import sections
+from repro.review.csv_text import csv_text
 from repro.review.directive_blocks import BLOCKS
 from repro.review.directives import INLINE
 from repro.review.markdown import html_of, title_of
@@ -88,3 +89,24 @@ def comparison_figure(book: Book, name: str, width: int) -> str:
     """Return the picture of a comparison as an SVG document."""
     comparison = book.comparisons[name]
     return exponents.draw(sections(book, comparison), comparison.quantity, width, comparison.title)
+
+
+def comparison_csv(book: Book, name: str) -> str:
+    """Return the lines of a comparison as CSV, those without a number as well."""
+    return csv_text(
+        [
+            {
+                "group": section.title,
+                "line": line.label,
+                "kind": line.kind,
+                "value": line.value,
+                "low": line.low,
+                "high": line.high,
+                "said": line.said,
+                "claim": line.claim,
+                "attempt": line.attempt.id if line.attempt else None,
+            }
+            for section in sections(book, book.comparisons[name])
+            for line in section.lines
+        ]
+    )

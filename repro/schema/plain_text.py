@@ -12,4 +12,6 @@ def plain(text: str) -> str:
     >>> plain("red: \\x1b[31mno\\u202e\\n  next")
     'red: [31mno next'
     """
+    if text.isprintable():  # thousands of sentences a page: what Python calls printable has none of those categories
+        return " ".join(text.split())
     return " ".join("".join(" " if unicodedata.category(c) in _UNSEEN else c for c in text).split())

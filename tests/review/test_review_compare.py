@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from page_reader import Page
-from review_book import EXPONENT, HOSTILE, attempt, part, part_verdict, verdict, within
+from review_book import EXPONENT, HOSTILE, attempt, part, part_verdict, record, verdict, within
 
 from repro.review.addresses import LONGEST, compare_address
 from repro.review.book import Book
@@ -137,6 +137,21 @@ def test_no_number_is_the_same_as_no_number() -> None:
 def test_a_setting_of_nothing_differs_from_one_that_is_not_there() -> None:
     without = resealed(ONE, arguments={"column": "slope", "window": None})
     assert Difference("Estimator arguments", "window", ABSENT, "none") in differences(ONE, without)
+
+
+def test_where_trials_ran_and_what_they_read_is_compared_too() -> None:
+    other = replace(ONE, id="other")
+    here, there = record("t1"), record("t1")
+    there = replace(there, machine=replace(there.machine, processor="another"), data={"corpus": "9" * 64})
+    found = differences(ONE, other, {ONE.id: [here], other.id: [there]})
+    (ran,) = (line for line in found if line.name == "ran on")
+    assert "another" in ran.other
+    assert "another" not in ran.one
+    assert Difference("Provenance", "data corpus", here.data.get("corpus", ABSENT), "9" * 64) in found
+    assert Difference("Provenance", "precision", "float32", "float32") in agreements(
+        ONE, other, {ONE.id: [here], other.id: [there]}
+    )
+    assert differences(ONE, other, {ONE.id: [here], other.id: [here]}) == []
 
 
 def of_exponent(book: Book) -> list[tuple[str, str]]:

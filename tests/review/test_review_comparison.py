@@ -1,5 +1,7 @@
 """Comparisons: one quantity over many papers, with what was measured here and what is only planned."""
 
+import csv
+import io
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -15,7 +17,8 @@ from repro.review.comparison import comparisons_with, parse_comparison, sections
 from repro.review.pages import claim_page, overview_page
 from repro.review.planning import cost_text, planned_text
 from repro.review.plotting import NARROW, WIDE
-from repro.review.tutorial import comparison_figure, comparison_page
+from repro.review.site import site
+from repro.review.tutorial import comparison_csv, comparison_figure, comparison_page
 from repro.schema.errors import ConfigError, StoreError
 from repro.schema.planned import PlannedCost
 
@@ -134,6 +137,20 @@ def test_the_picture_holds_every_line(width: int) -> None:
     written = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
     for text in ("First paper", "profiles", "ours (cpu)", "ours (gpu)", "planned", "0.88", "0.43 (0.33 to 0.53)"):
         assert text in written
+
+
+def test_the_numbers_of_the_picture_are_a_file_that_the_page_names() -> None:
+    book = scaling_book()
+    rows = list(csv.DictReader(io.StringIO(comparison_csv(book, "growth"))))
+    lines = [line for section in sections(book, book.comparisons["growth"]) for line in section.lines]
+    assert [row["line"] for row in rows] == [line.label for line in lines]
+    measured = next(row for row in rows if row["attempt"] == book.attempts[0].id)
+    of = next(line for line in lines if line.attempt is book.attempts[0])
+    assert [float(measured[name]) for name in ("value", "low", "high")] == [of.value, of.low, of.high]
+    assert {row["value"] for row in rows if row["kind"] == "planned"} == {""}
+    address = "comparison/growth.csv"
+    assert f"../{address}" in {link["href"] for link in Page(comparison_page(book, "growth")).all("a")}
+    assert site(book)[address]() == comparison_csv(book, "growth")
 
 
 def test_the_axis_holds_every_value_but_not_an_endless_interval() -> None:

@@ -14,6 +14,7 @@ from werkzeug.serving import make_server
 from repro.review import citing
 from repro.review import serve as served
 from repro.review.addresses import attempt_address
+from repro.review.shelf import Shelf
 from repro.review.site import write_site
 
 pytestmark = pytest.mark.slow
@@ -33,9 +34,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The pages as they are served, without MLflow, under the strict policy."""
-    monkeypatch.setattr(served, "open_book", evidence_book)
     app = Flask("test")
-    app.register_blueprint(served._pages())
+    app.register_blueprint(served._pages(Shelf(evidence_book)))
     server = make_server("127.0.0.1", 0, app)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -25,6 +25,7 @@ from repro.review import serve as served
 from repro.review.book import Book
 from repro.review.load import open_book
 from repro.review.nearest import nearest_address
+from repro.review.shelf import Shelf
 from repro.review.site import site, write_site
 from repro.schema.trial import TrialRecord
 
@@ -105,10 +106,9 @@ def assert_harmless(html: str, where: str) -> None:
 
 def client_of(book: Any, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     """A server that shows a book, or what opens one."""
-    monkeypatch.setattr(served, "open_book", book if callable(book) else lambda: book)
     monkeypatch.delenv("_MLFLOW_SERVER_FILE_STORE", raising=False)
     app = Flask("test")
-    app.register_blueprint(served._pages())
+    app.register_blueprint(served._pages(Shelf(book if callable(book) else lambda: book)))
     return app.test_client()
 
 
@@ -289,13 +289,13 @@ def locked(file: Path) -> sqlite3.Connection:
     [
         (lambda file: None, 200, "not run"),
         (lambda file: file.touch(), 200, "not run"),
-        (lambda file: file.mkdir(), 500, "unable to open database file"),
+        (lambda file: file.mkdir(), 500, "Is a directory"),
         (lambda file: file.write_bytes(b"no database " * 500), 500, "file is not a database"),
         (half, 500, "malformed"),
         (without_a_table, 500, "no such table"),
         (older, 500, "mlflow db upgrade"),
         (newer, 500, "ffffffffffff"),
-        (locked, 500, "database is locked"),
+        (locked, 500, "is locked: another process writes to it"),
     ],
     ids=["missing", "empty", "a directory", "another file", "half-written", "a table lost", "older", "newer", "locked"],
 )
@@ -304,9 +304,9 @@ def test_a_store_in_bad_shape_is_a_page_that_says_so(
 ) -> None:
     write_claims()
     keep = spoil(tmp_path / "mlflow.db")
-    real = sqlite3.connect
-    # A reader waits 20 s for a lock; a test does not.
-    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: real(*a, **{**k, "timeout": 0.1}))
+    real, opened = sqlite3.connect, []
+    # A reader waits seconds for a lock; a test does not.
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: opened.append(a) or real(*a, **{**k, "timeout": 0.1}))
     client = client_of(open_book, monkeypatch)
     answer = client.get("/repro/")
     page = Page(answer.text)
@@ -320,6 +320,7 @@ def test_a_store_in_bad_shape_is_a_page_that_says_so(
         assert client.get("/repro/static/style.css").status_code == 200
         assert client.get("/repro/running.html").status_code == 200
     if isinstance(keep, sqlite3.Connection):
+        assert len(opened) == 1, "it waited for the lock more than once"
         keep.close()
         assert client.get("/repro/").status_code == 200, "the server did not recover"
 

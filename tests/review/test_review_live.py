@@ -19,6 +19,7 @@ from repro.launch.trials import run_trial
 from repro.review import live
 from repro.review import serve as served
 from repro.review.live import Watch, running_json, running_page
+from repro.review.shelf import Shelf
 from repro.review.underway import Arrival, Look, time_left
 from repro.schema.errors import StoreError
 from repro.schema.places import records_dir
@@ -220,10 +221,9 @@ def client(monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     def broken() -> None:
         raise StoreError("The ledger cannot be read.")
 
-    monkeypatch.setattr(served, "open_book", broken)
     monkeypatch.delenv("_MLFLOW_SERVER_FILE_STORE", raising=False)
     app = Flask("test")
-    app.register_blueprint(served._pages())
+    app.register_blueprint(served._pages(Shelf(broken)))
     return app.test_client()
 
 

@@ -14,6 +14,7 @@ from werkzeug.serving import make_server
 
 from repro.review import serve as served
 from repro.review.load import open_book
+from repro.review.shelf import Shelf
 from tests_support import STUDY
 
 pytestmark = pytest.mark.slow
@@ -25,8 +26,10 @@ class Served:
     """Our pages on a port of their own, in a thread."""
 
     def __init__(self, port: int = 0) -> None:
+        self.readings: list[int] = []
+        """One entry for each time that the ledger was read."""
         app = Flask("test")
-        app.register_blueprint(served._pages())
+        app.register_blueprint(served._pages(Shelf(lambda: self.readings.append(1) or open_book())))
         self.server = make_server("127.0.0.1", port, app, threaded=True)
         self.address = f"http://127.0.0.1:{self.server.server_port}/repro"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -73,10 +76,7 @@ def test_trials_arrive_without_a_reload_and_without_asking_the_ledger(
     pages: Served,
     slow_run: "subprocess.Popen[bytes]",
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    readings = []
-    monkeypatch.setattr(served, "open_book", lambda: readings.append(1) or open_book())
     page = browser.new_page(viewport={"width": 375, "height": 800})
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text))
@@ -111,7 +111,7 @@ def test_trials_arrive_without_a_reload_and_without_asking_the_ledger(
     page.on("request", lambda request: asked.append(request.url))
     page.wait_for_timeout(5000)
     assert asked == []
-    assert readings == []
+    assert pages.readings == []
     assert problems == []
     page.locator("#running article a", has_text="the attempt’s page").click()
     assert "mean" in page.locator("h1").inner_text()

@@ -151,7 +151,7 @@ def test_plots_carry_no_style_of_their_own() -> None:
 def test_a_row_holds_what_a_reader_filters_by(book: Book) -> None:
     row = row_of(book, EXPONENT)
     assert (row.state, row.topics, row.kinds) == ("match", ("widgets",), ("replication",))
-    assert row.scales == ("gpu", "cpu")
+    assert row.scales == {"gpu": "match", "cpu": "inconclusive"}
     assert row.validities == ("current",)
     assert row.distance == pytest.approx((0.61 - 0.49) / 0.12)
     assert [result.standing.scale for result in row.results] == ["gpu", "cpu"]
@@ -163,11 +163,11 @@ def test_a_row_holds_what_a_reader_filters_by(book: Book) -> None:
 @pytest.mark.parametrize(
     ("claim", "wanted"),
     [
-        (EXPONENT, ' data-topic="widgets" data-kind="replication" data-scale="gpu cpu" data-validity="current" data-distance="1"'),
-        (FACTOR, ' data-topic="widgets" data-kind="conceptual_replication" data-scale="cpu" data-validity="current" data-distance="2.087"'),
+        (EXPONENT, ' data-topic="widgets" data-kind="replication" data-scale="gpu cpu" data-at-scale="gpu:match cpu:inconclusive" data-validity="current" data-distance="1"'),
+        (FACTOR, ' data-topic="widgets" data-kind="conceptual_replication" data-scale="cpu" data-at-scale="cpu:mismatch" data-validity="current" data-distance="2.087"'),
         (BLOCKED, ""),
         (NOT_RUN, ' data-topic="clinic" data-kind="recomputation"'),
-        (ORDERING, ' data-topic="widgets" data-kind="replication" data-scale="cpu" data-validity="current"'),
+        (ORDERING, ' data-topic="widgets" data-kind="replication" data-scale="cpu" data-at-scale="cpu:inconclusive" data-validity="current"'),
     ],
 )  # fmt: skip
 def test_a_row_tells_the_script_what_it_holds(book: Book, claim: object, wanted: str) -> None:

@@ -77,15 +77,26 @@ def test_words_and_filters_go_together_and_the_count_says_what_is_left(page: "sy
     page.goto(index)
     assert page.get_by_role("status").inner_text() == ""
     page.get_by_label("Run at scale").select_option("cpu")
-    said = "3 of 7 claims: 1 match, 1 mismatch, 1 inconclusive, 0 blocked"
+    said = "3 of 7 claims, at scale cpu: 0 match, 1 mismatch, 2 inconclusive, 0 blocked"
     assert page.get_by_role("status").inner_text() == said
     page.get_by_label("Words").fill("widget EXPONENT")
-    assert page.get_by_role("status").inner_text() == "1 of 7 claims: 1 match, 0 mismatch, 0 inconclusive, 0 blocked"
+    said = "1 of 7 claims, at scale cpu: 0 match, 0 mismatch, 1 inconclusive, 0 blocked"
+    assert page.get_by_role("status").inner_text() == said
     assert page.locator("section.paper:visible").count() == 1
     page.wait_for_url("**text=widget+EXPONENT*")
     page.get_by_label("Words").fill("no such thing")
-    assert page.get_by_role("status").inner_text() == "0 of 7 claims: 0 match, 0 mismatch, 0 inconclusive, 0 blocked"
+    said = "0 of 7 claims, at scale cpu: 0 match, 0 mismatch, 0 inconclusive, 0 blocked"
+    assert page.get_by_role("status").inner_text() == said
     assert page.locator("section.paper:visible").count() == 0
+
+
+def test_at_a_chosen_scale_the_verdict_is_that_of_this_scale(page: "sync_api.Page", index: str) -> None:
+    page.goto(f"{index}?scale=cpu&verdict=match")
+    assert shown(page) == []
+    page.goto(f"{index}?scale=gpu&verdict=match")
+    assert shown(page) == ["widgets/exponent"]
+    page.goto(f"{index}?scale=cpu&verdict=inconclusive")
+    assert shown(page) == ["widgets/exponent", "widgets/ordering"]
 
 
 def test_a_deep_link_restores_filters_words_and_order(page: "sync_api.Page", index: str) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -20,17 +21,21 @@ from trust_book import trust_book
 from repro.review import serve as served
 from repro.review.book import Book
 from repro.review.serve import serve
+from repro.review.shelf import Shelf
 from repro.schema.errors import ReproError, StoreError
 from tests_support import with_interrupts
 
 
+def client_of(read: Callable[[], Book]) -> FlaskClient:
+    app = Flask("test")
+    app.register_blueprint(served._pages(Shelf(read)))
+    return app.test_client()
+
+
 @pytest.fixture
 def client(book: Book, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    monkeypatch.setattr(served, "open_book", lambda: book)
     monkeypatch.delenv("_MLFLOW_SERVER_FILE_STORE", raising=False)
-    app = Flask("test")
-    app.register_blueprint(served._pages())
-    return app.test_client()
+    return client_of(lambda: book)
 
 
 def test_every_kind_of_file_is_answered_with_its_type(client: FlaskClient, book: Book) -> None:
@@ -75,18 +80,17 @@ def test_a_near_miss_names_the_page_that_was_meant(client: FlaskClient) -> None:
     assert "claim/widgets/exponent.html" in client.get("/repro/claim/widgets/exponnt.html").text
 
 
-def test_a_book_that_cannot_be_read_is_one_clear_sentence(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_book_that_cannot_be_read_is_one_clear_sentence() -> None:
     def broken() -> Book:
         raise StoreError("The ledger <here> cannot be read.")
 
-    monkeypatch.setattr(served, "open_book", broken)
-    answer = client.get("/repro/")
+    answer = client_of(broken).get("/repro/")
     assert answer.status_code == 500
     assert "The ledger &lt;here&gt; cannot be read." in answer.text
 
 
-def test_a_reader_types_a_prior(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(served, "open_book", trust_book)
+def test_a_reader_types_a_prior() -> None:
+    client = client_of(trust_book)
     address = "/repro/claim/widgets/slope.html"
     assert '30 % <span class="flag">yours</span>' in client.get(f"{address}?prior=0.3").text
     assert "yours" not in client.get(address).text
@@ -96,20 +100,6 @@ def test_a_reader_types_a_prior(client: FlaskClient, monkeypatch: pytest.MonkeyP
     assert "<script>alert" not in refused.text
     assert "form-action 'self'" in refused.headers["Content-Security-Policy"]
     assert client.get("/repro/claim/widgets/slope.together-1.svg?prior=0.3").mimetype == "image/svg+xml"
-
-
-def test_a_page_and_its_pictures_share_one_reading(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
-    readings = []
-    monkeypatch.setattr(served, "open_book", lambda: readings.append(1) or book)
-    now = [100.0]
-    monkeypatch.setattr(served.time, "monotonic", lambda: now[0])
-    shelf = served._Shelf()
-    shelf.paths()
-    shelf.paths()
-    assert len(readings) == 1
-    now[0] += served.FRESH_S
-    shelf.paths()
-    assert len(readings) == 2
 
 
 def free_port() -> int:

@@ -11,6 +11,7 @@ from trust_book import trust_book
 from werkzeug.serving import make_server
 
 from repro.review import serve as served
+from repro.review.shelf import Shelf
 from repro.review.site import write_site
 
 pytestmark = pytest.mark.slow
@@ -28,9 +29,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The pages as they are served, without MLflow."""
-    monkeypatch.setattr(served, "open_book", trust_book)
     app = Flask("test")
-    app.register_blueprint(served._pages())
+    app.register_blueprint(served._pages(Shelf(trust_book)))
     server = make_server("127.0.0.1", 0, app)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -53,6 +53,7 @@ function overview(place) {
           name === "paper" ? [section.dataset.paper] : (row.dataset[name] ?? "").split(" ").filter(Boolean),
         ])
       ),
+      at: Object.fromEntries((row.dataset.atScale ?? "").split(" ").filter(Boolean).map((each) => each.split(":"))),
       by: {
         verdict: VERDICTS.indexOf(row.dataset.verdict),
         distance: row.dataset.distance === undefined ? null : Number(row.dataset.distance),
@@ -127,17 +128,22 @@ function overview(place) {
   };
   const show = () => {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+    // At a chosen scale the verdict is that of this scale.
+    const scale = selects.scale?.value;
+    const verdictOf = (claim) => (scale && claim.at[scale]) || claim.row.dataset.verdict;
     const fits = (claim) =>
       wanted.every((word) => claim.text.includes(word)) &&
-      Object.entries(selects).every(([name, select]) => !select.value || claim.has[name].includes(select.value));
+      Object.entries(selects).every(
+        ([name, { value }]) => !value || (name === "verdict" ? verdictOf(claim) === value : claim.has[name].includes(value))
+      );
     const shown = claims.filter((claim) => !(claim.row.hidden = !fits(claim)));
     const papers = new Set(shown.map((claim) => claim.section));
     for (const section of sections) section.hidden = !papers.has(section);
     sort();
-    const counts = VERDICTS.map((verdict) => [shown.filter((claim) => claim.row.dataset.verdict === verdict).length, spoken(verdict)]);
+    const counts = VERDICTS.map((verdict) => [shown.filter((claim) => verdictOf(claim) === verdict).length, spoken(verdict)]);
     const told = counts.filter(([n, verdict]) => n || verdict !== "not run").map((each) => each.join(" "));
     const all = shown.length === claims.length;
-    said.textContent = all ? "" : `${shown.length} of ${claims.length} claims: ${told.join(", ")}`;
+    said.textContent = all ? "" : `${shown.length} of ${claims.length} claims${scale ? `, at scale ${scale}` : ""}: ${told.join(", ")}`;
     clear.hidden = Object.values(fields).every((each) => !each.value);
   };
   const remember = () => {
