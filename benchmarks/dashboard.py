@@ -27,7 +27,7 @@ from repro.ledger.runs import find_runs
 from repro.ledger.store import reading
 from repro.review.addresses import claim_address
 from repro.review.load import book_of
-from repro.review.shelf import FRESH_S, Shelf
+from repro.review.server.shelf import FRESH_S, Shelf
 
 CLAIMS, ATTEMPTS, TRIALS = 1000, 10, 10
 """Claims, attempts at each, trials of each attempt."""

@@ -24,8 +24,8 @@ def claims() -> "pd.DataFrame":
     import pandas as pd
 
     from repro.judge.reading import reading
-    from repro.review.badges import deciding
     from repro.review.book import state_of
+    from repro.review.facts.badges import deciding
     from repro.review.load import open_book
     from repro.schema.jsonform import to_json
 
@@ -144,7 +144,7 @@ def run(
     """
     from repro.catalog.index import load_index
     from repro.launch.session import launch, prepare
-    from repro.review.figures import interval_figure
+    from repro.review.pictures.figures import interval_figure
 
     chosen = [f"{key}={value}" for key, value in (("scale", scale), ("executor", executor)) if value]
     prepared = prepare([*claims, *chosen, *overrides], load_index(), new_seeds)

@@ -25,9 +25,10 @@ FLOORS = {
     "cli": 4,
     "api": 4,
 }
+FLOORS_OF_REVIEW = {"wording": 0, "facts": 1, "pictures": 2, "stories": 3, "server": 4}
 ALLOWED_ACROSS = {("review", "cite"), ("cli", "api"), ("cli", "cli")}
 ONLY_THERE = {
-    "mlflow": ("repro/ledger/", "repro/review/serve.py"),
+    "mlflow": ("repro/ledger/", "repro/review/server/serve.py"),
     "hydra": ("repro/catalog/",),
     "omegaconf": ("repro/catalog/", "repro/launch/layout.py", "repro/cli/config_command.py"),
     "torch": ("repro/lab/", "repro/launch/provenance.py", "repro/launch/worker.py"),
@@ -61,6 +62,15 @@ def test_a_folder_imports_only_from_lower_floors(file: Path) -> None:
             pytest.fail(f"{file.name} imports the recipe {module}")
         if names[0] == "repro" and len(names) > 1 and names[1] in FLOORS and names[1] != here:
             assert FLOORS[names[1]] < FLOORS[here] or (here, names[1]) in ALLOWED_ACROSS, f"{here} imports {module}"
+
+
+@pytest.mark.parametrize("file", sources("repro/review"), ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_what_the_pages_say_does_not_know_how_they_look_or_who_serves_them(file: Path) -> None:
+    here = FLOORS_OF_REVIEW.get(file.relative_to(ROOT / "repro/review").parts[0], FLOORS_OF_REVIEW["stories"])
+    for module in imports(file):
+        names = module.split(".")
+        if names[:2] == ["repro", "review"] and len(names) > 2 and names[2] in FLOORS_OF_REVIEW:
+            assert FLOORS_OF_REVIEW[names[2]] <= here, f"{file.name} imports {module}"
 
 
 @pytest.mark.parametrize(

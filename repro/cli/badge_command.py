@@ -53,7 +53,7 @@ def badge(
 def _badge(name: str) -> "Badge":
     from repro.catalog.index import load_index
     from repro.catalog.load import load_claim, load_papers, load_studies
-    from repro.review.badges import claim_badge_of, paper_badge_of
+    from repro.review.facts.badges import claim_badge_of, paper_badge_of
     from repro.review.load import book_of
     from repro.schema.errors import ConfigError, nearest
 

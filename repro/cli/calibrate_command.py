@@ -126,7 +126,7 @@ def view(found: "Sequence[tuple[Calibration, Sealed]]") -> "RenderableType":
     from rich.padding import Padding
     from rich.text import Text
 
-    from repro.review.rates import made_of, sentences
+    from repro.review.facts.rates import made_of, sentences
 
     parts: list[RenderableType] = []
     if len(found) <= MOST_IN_WORDS:

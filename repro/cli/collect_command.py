@@ -23,7 +23,7 @@ def collect(
     from repro.cli.run_command import report
     from repro.launch.collect import take_over
     from repro.launch.session import conclude_plan
-    from repro.review.figures import interval_figure
+    from repro.review.pictures.figures import interval_figure
 
     taken = take_over(records, plan)
     concluded = conclude_plan(taken, interval_figure)

@@ -47,7 +47,7 @@ def import_bundle(
     from repro.cite.signing.envelope import envelope_place, read_envelope
     from repro.cite.verification.verify_many import bundles_in, is_collection
     from repro.cli.given_key import require_public_key
-    from repro.review.figures import interval_figure
+    from repro.review.pictures.figures import interval_figure
     from repro.schema.errors import ReproError
 
     require_public_key(key)

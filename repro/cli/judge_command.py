@@ -26,7 +26,7 @@ def judge(
     from repro.cli.run_command import report
     from repro.launch.session import judge_again
     from repro.launch.stored import has_attempts
-    from repro.review.figures import interval_figure
+    from repro.review.pictures.figures import interval_figure
     from repro.schema.errors import PlanError, ReproError
     from repro.schema.verdict import Attempt
 

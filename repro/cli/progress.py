@@ -20,7 +20,7 @@ from repro.catalog.index import Index
 from repro.launch.attempt import Concluded, to_run
 from repro.launch.records import RecordStore
 from repro.launch.session import Prepared, Wishes, launch, prepare
-from repro.review.figures import interval_figure
+from repro.review.pictures.figures import interval_figure
 from repro.schema.places import records_dir
 from repro.schema.trial import TrialRecord, TrialSpec
 

@@ -5,8 +5,8 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from repro.review import added, citing, odds
 from repro.review.book import Book, attempts_of, is_theirs, problems_of, stands
+from repro.review.facts import added, citing, odds
 from repro.schema.claim import Claim
 from repro.schema.plain_text import plain
 from repro.schema.verdict import Attempt

@@ -12,9 +12,9 @@ from rich.text import Text
 from repro.judge import reading
 from repro.judge.numbers import duration, like_interval, significant
 from repro.ledger.fast import LatestVerdict
-from repro.review import words
-from repro.review.extras import beside
-from repro.review.labels import part_label
+from repro.review.facts.extras import beside
+from repro.review.wording import words
+from repro.review.wording.labels import part_label
 from repro.schema.claim import TERMS, Claim, Paper, Part
 from repro.schema.plain_text import plain
 from repro.schema.verdict import Attempt, PartVerdict, Verdict

@@ -19,7 +19,7 @@ def serve(
     """
     from repro.launch.planned import write_planned
     from repro.launch.staleness import write_stale
-    from repro.review.serve import serve as serve_pages
+    from repro.review.server.serve import serve as serve_pages
 
     write_stale()
     write_planned()

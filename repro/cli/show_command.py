@@ -33,7 +33,7 @@ def show(
     from repro.catalog.index import load_index
     from repro.catalog.load import load, load_claim
     from repro.ledger.fast import latest_verdicts
-    from repro.review.odds import read_prior
+    from repro.review.facts.odds import read_prior
 
     chosen = None if prior is None else read_prior(prior)
     (name,) = load_index().expand(claim)[:1]
@@ -54,7 +54,7 @@ def show(
     from repro.cli.record_view import checks_text, record_view
     from repro.cli.render import claim_view
     from repro.cli.trust_view import trust_view
-    from repro.review.added import marks
+    from repro.review.facts.added import marks
 
     trust = trust_view(book, found, chosen) if found.protocols else None
     noted = {attempt.id: marks(book, attempt) for attempt in book.attempts}
@@ -98,8 +98,8 @@ def _with_standing(book: "Book", claim: "Claim", last: "list[LatestVerdict]") ->
 
 
 def _trust_json(book: "Book", claim: "Claim", prior: float | None) -> dict[str, Any]:
-    from repro.review import odds
-    from repro.review.trust import trust_in
+    from repro.review.facts import odds
+    from repro.review.facts.trust import trust_in
 
     trust = [
         {

@@ -7,9 +7,9 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from repro.review import odds, rates
 from repro.review.book import Book
-from repro.review.trust import Trust, trust_in
+from repro.review.facts import odds, rates
+from repro.review.facts.trust import Trust, trust_in
 from repro.schema.claim import Claim
 
 

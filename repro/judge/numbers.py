@@ -24,6 +24,20 @@ def significant(value: float | None, digits: int = 4) -> str:
     return fixed(value, max(0, digits - 1 - power), trim=True)
 
 
+def power_text(value: float, digits: int = 2) -> str:
+    """Return a size or a budget as people write it.
+
+    >>> power_text(50_000), power_text(1e11), power_text(1.75e11, 3), power_text(640)
+    ('5×10⁴', '10¹¹', '1.75×10¹¹', '640')
+    """
+    if not math.isfinite(value) or -1e4 < value < 1e4:
+        return significant(value, digits)
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    lead = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    raised = str(int(exponent)).translate(_SUPERSCRIPT)
+    return f"10{raised}" if lead == "1" else f"{lead}×10{raised}"
+
+
 def fixed(value: float, decimals: int, trim: bool = False) -> str:
     """Return `value` with so many decimals and a real minus sign; `trim` drops zeros at the end."""
     text = f"{value:z.{decimals}f}"

@@ -17,7 +17,7 @@ from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Attempt, PartVerdict, Validity
 
 if TYPE_CHECKING:
-    from repro.review.comparison import Comparison
+    from repro.review.facts.comparison import Comparison
 
 State = Literal["match", "mismatch", "inconclusive", "blocked", "not_run"]
 STATES: tuple[State, ...] = ("match", "mismatch", "inconclusive", "blocked", "not_run")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from repro.review.book import Book
-from repro.review.comparison import Comparison, parse_comparison
+from repro.review.facts.comparison import Comparison, parse_comparison
 from repro.schema.errors import ReproError
 from repro.schema.places import tutorials_dir
 from repro.schema.planned import PlannedCost, read_planned

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from repro.review.book import Book, Standing, State, decided_parts, standings, stands, state_at, state_of, validity
-from repro.review.sparks import Place, axis, place_of, spark
+from repro.review.pictures.sparks import Place, axis, place_of, spark
 from repro.schema.claim import Claim, Part
 from repro.schema.verdict import PartVerdict
 

@@ -10,24 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from repro.judge import numbers, reading
-from repro.review import (
-    added,
-    all_attempts,
-    citing,
-    combined,
-    extras,
-    figures,
-    forest,
-    markup,
-    odds,
-    overview,
-    rates,
-    side_by_side,
-    spent,
-    trust,
-    words,
-)
 from repro.review import book as questions
+from repro.review import overview
 from repro.review.addresses import (
     NEXT,
     TOPICS,
@@ -44,19 +28,22 @@ from repro.review.addresses import (
     tutorial_address,
 )
 from repro.review.book import Book
-from repro.review.charts import chart_address, charts_of, charts_on_claim
-from repro.review.comparison import comparisons_with
-from repro.review.csv_text import csv_text
-from repro.review.evidence import evidence_of, file_name, verify_command
-from repro.review.history import history
-from repro.review.labels import part_label, pretty
-from repro.review.ledger_links import ledger_links
-from repro.review.markdown import title_of as tutorial_title
-from repro.review.pairs import pairs_with
-from repro.review.papers import citation, paper_links
-from repro.review.ran_on import digests, machines
-from repro.review.readable import readable
-from repro.review.subjects import topic_of
+from repro.review.facts import added, citing, combined, extras, odds, rates, side_by_side, spent, trust
+from repro.review.facts.comparison import comparisons_with
+from repro.review.facts.evidence import evidence_of, file_name, verify_command
+from repro.review.facts.history import history
+from repro.review.facts.ledger_links import ledger_links
+from repro.review.facts.pairs import pairs_with
+from repro.review.facts.ran_on import digests, machines
+from repro.review.facts.subjects import topic_of
+from repro.review.pictures import all_attempts, figures, forest
+from repro.review.pictures.charts import chart_address, charts_of, charts_on_claim
+from repro.review.pictures.csv_text import csv_text
+from repro.review.stories.markdown import title_of as tutorial_title
+from repro.review.wording import markup, words
+from repro.review.wording.labels import part_label, pretty
+from repro.review.wording.papers import citation, paper_links
+from repro.review.wording.readable import readable
 from repro.schema.claim import SCALES, TERMS, Claim, Protocol
 from repro.schema.errors import ReproError, StoreError, nearest
 from repro.schema.trial import TrialRecord

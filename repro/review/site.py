@@ -24,22 +24,23 @@ from repro.review.addresses import (
     topic_address,
     tutorial_address,
 )
-from repro.review.badges import claim_badge_of, paper_badge_of
 from repro.review.book import Book, by_paper, orphans
-from repro.review.charts import NAMES, chart_address, charts_of, draw_chart, may_have_charts
-from repro.review.citing import LABELS, citing_attempt
-from repro.review.combined import together
-from repro.review.evidence import envelope, packed
-from repro.review.figures import NARROW, WIDE, interval_figure
-from repro.review.forest import forest_figure
+from repro.review.facts.badges import claim_badge_of, paper_badge_of
+from repro.review.facts.citing import LABELS, citing_attempt
+from repro.review.facts.combined import together
+from repro.review.facts.evidence import envelope, packed
+from repro.review.facts.pairs import pairs_of
+from repro.review.facts.subjects import topics
 from repro.review.pages import HERE, attempt_page, claim_page, overview_page, trials_csv
-from repro.review.pairs import pairs_of
 from repro.review.paths import Content as Content
 from repro.review.paths import Files, Paths
-from repro.review.picture_files import files_of_attempt, files_of_claim
+from repro.review.pictures.canvas import NARROW, WIDE
+from repro.review.pictures.charts import NAMES, chart_address, charts_of, draw_chart, may_have_charts
+from repro.review.pictures.figures import interval_figure
+from repro.review.pictures.forest import forest_figure
+from repro.review.pictures.picture_files import files_of_attempt, files_of_claim
+from repro.review.stories.tutorial import comparison_csv, comparison_figure, comparison_page, tutorial_page
 from repro.review.subject_pages import compare_page, next_page, paper_page, study_page, topic_page, topics_page
-from repro.review.subjects import topics
-from repro.review.tutorial import comparison_csv, comparison_figure, comparison_page, tutorial_page
 from repro.schema.claim import Claim
 from repro.schema.errors import StoreError
 from repro.schema.verdict import Attempt

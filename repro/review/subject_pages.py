@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from repro.review import next_runs, subjects
 from repro.review.addresses import (
     NEXT,
     TOPICS,
@@ -12,9 +11,10 @@ from repro.review.addresses import (
     topic_address,
 )
 from repro.review.book import Book, is_theirs
-from repro.review.differences import Difference, agreements, differences
+from repro.review.facts import next_runs, subjects
+from repro.review.facts.differences import Difference, agreements, differences
+from repro.review.facts.pairs import pairs_of
 from repro.review.pages import render, trials_of
-from repro.review.pairs import pairs_of
 from repro.schema.errors import StoreError, nearest
 from repro.schema.verdict import Attempt
 

@@ -44,7 +44,7 @@ def run_toys(home: Path) -> None:
     """Write the toy claims to a new directory, and run both to their verdicts, from what looks like a clean commit."""
     from repro.catalog.index import load_index
     from repro.launch.session import launch, prepare
-    from repro.review.figures import interval_figure
+    from repro.review.pictures.figures import interval_figure
 
     for name, text in TOY_FILES.items():
         file = home / "claims" / name

@@ -469,7 +469,7 @@ def test_no_figure_of_the_verdict_is_drawn_twice(
     own_toy_home: Path, repro: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = gather(attempt_of("toy/mean")).figure
-    monkeypatch.setattr("repro.review.figures.interval_figure", lambda claim, attempt: "<svg>improved</svg>")
+    monkeypatch.setattr("repro.review.pictures.figures.interval_figure", lambda claim, attempt: "<svg>improved</svg>")
     assert repro("judge", "toy/mean")[0] == 0
     assert gather(attempt_of("toy/mean")).figure == before != "<svg>improved</svg>"
 

@@ -17,7 +17,7 @@ from repro.ledger.fast import known_names, latest_verdicts
 from repro.ledger.read import load_attempt, load_attempts, load_trials
 from repro.ledger.runs import find_runs, read_artifact
 from repro.ledger.store import sqlite_file, tracking_uri
-from repro.review.figures import interval_figure
+from repro.review.pictures.figures import interval_figure
 from repro.schema.claim import Margin
 from repro.schema.verdict import Attempt
 from tests_support import forget_recipes

@@ -6,7 +6,7 @@ from ledger_examples import PAPER, attempt, by_key, claim, diverged, failed, rec
 from mlflow import MlflowClient
 
 from repro.ledger.write import record_attempts
-from repro.review.ledger_links import Links, ledger_links
+from repro.review.facts.ledger_links import Links, ledger_links
 
 
 def test_an_attempt_and_each_of_its_trials_have_their_run(home: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from review_book import attempt, claim, part, part_verdict, protocol, record, verdict, within
 
 from repro.review.book import Book
-from repro.review.comparison import parse_comparison
+from repro.review.facts.comparison import parse_comparison
 from repro.schema.claim import EstimatorSpec, Paper
 from repro.schema.planned import PlannedCost
 from repro.schema.study import Design, ScaleDelta, Study

@@ -9,17 +9,25 @@ import pytest
 from page_reader import Page
 from review_book import HOSTILE, RATIOS, attempt, ratio_verdict, record
 
-from repro.review import all_attempts, ledger_links, pages
-from repro.review.all_attempts import attempts_address, attempts_figure, attempts_lines, attempts_text, has_plot
+from repro.review import pages
 from repro.review.book import Book
-from repro.review.csv_text import csv_text
-from repro.review.figures import NARROW, WIDE
-from repro.review.ledger_links import Links
+from repro.review.facts import ledger_links
+from repro.review.facts.ledger_links import Links
+from repro.review.facts.spent import device_hours, flops_text, wall_time
 from repro.review.pages import attempt_page, claim_page
-from repro.review.picture_files import files_of_attempt
-from repro.review.readable import readable
+from repro.review.pictures import all_attempts
+from repro.review.pictures.all_attempts import (
+    attempts_address,
+    attempts_figure,
+    attempts_lines,
+    attempts_text,
+    has_plot,
+)
+from repro.review.pictures.canvas import NARROW, WIDE
+from repro.review.pictures.csv_text import csv_text
+from repro.review.pictures.picture_files import files_of_attempt
 from repro.review.site import site
-from repro.review.spent import device_hours, flops_text, wall_time
+from repro.review.wording.readable import readable
 from repro.schema.verdict import Attempt
 
 EXPONENT = "widgets/exponent"

@@ -21,11 +21,11 @@ from page_reader import Page
 from review_book import HOSTILE, made_book, made_trials
 
 from repro.ledger.store import create_store
-from repro.review import serve as served
 from repro.review.book import Book
 from repro.review.load import open_book
-from repro.review.nearest import nearest_address
-from repro.review.shelf import Shelf
+from repro.review.server import serve as served
+from repro.review.server.nearest import nearest_address
+from repro.review.server.shelf import Shelf
 from repro.review.site import site, write_site
 from repro.schema.trial import TrialRecord
 

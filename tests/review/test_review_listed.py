@@ -10,7 +10,7 @@ from scaling_book import scaling_book
 from repro.catalog.load import config_files, load_claims, load_papers, load_studies
 from repro.review.book import Book
 from repro.review.listed import with_listed
-from repro.review.tutorial import comparison_page, tutorial_page
+from repro.review.stories.tutorial import comparison_page, tutorial_page
 from repro.schema.places import planned_file, tutorials_dir
 from repro.schema.planned import PlannedCost, planned_json, read_planned
 

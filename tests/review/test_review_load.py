@@ -79,7 +79,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         from repro.catalog.index import load_index
         from repro.cli.publish_command import publish
         from repro.launch.session import launch, prepare
-        from repro.review.figures import interval_figure
+        from repro.review.pictures.figures import interval_figure
 
         for words in (["toy/mean", "scale=cpu"], ["toy/exact", "scale=full"]):
             launch(prepare(words, load_index()), interval_figure)

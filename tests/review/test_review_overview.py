@@ -26,7 +26,7 @@ from review_book import (
 from repro.review import overview, pages
 from repro.review.book import STATES, Book
 from repro.review.overview import attributes, row_of
-from repro.review.sparks import REACH, Place, axis, place_of, spark
+from repro.review.pictures.sparks import REACH, Place, axis, place_of, spark
 from repro.schema.claim import Margin, Part, Rule
 from repro.schema.verdict import PartVerdict
 

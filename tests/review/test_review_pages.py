@@ -20,7 +20,7 @@ from repro.review.pages import (
     overview_page,
     trials_csv,
 )
-from repro.review.papers import paper_links
+from repro.review.wording.papers import paper_links
 from repro.schema.claim import Paper
 from repro.schema.errors import RecordError, StoreError
 from repro.schema.trial import TrialRecord

@@ -1,0 +1,1 @@
+"""Pictures as SVG, and the numbers behind each as a file."""

@@ -1,0 +1,1 @@
+"""Names, numbers and marks as people read them."""
