@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from repro.judge.numbers import significant
 from repro.review.book import STATES, Book, Standing, State, by_paper, standings, state_of
-from repro.review.wording.labels import counted
+from repro.review.wording.labels import counted, pretty
 from repro.schema.claim import SCALES, Claim, Paper
 from repro.schema.dataset import DataSet
 from repro.schema.errors import ReproError
@@ -28,6 +28,18 @@ def topic_of(study_id: str) -> str:
 def papers_with_claims(book: Book) -> Mapping[str, tuple[Paper, tuple[Claim, ...]]]:
     """Return every paper that has claims, by its id, with its claims."""
     return {paper.id: (paper, claims) for paper, claims in by_paper(book)}
+
+
+_NAMES = {"mlperf": "MLPerf"}
+
+
+def topic_title(topic: str) -> str:
+    """Return a topic as a heading.
+
+    >>> topic_title("scaling_laws"), topic_title("mlperf")
+    ('Scaling laws', 'MLPerf')
+    """
+    return _NAMES.get(topic) or pretty(topic).capitalize()
 
 
 def topics(book: Book) -> Mapping[str, tuple[Study, ...]]:

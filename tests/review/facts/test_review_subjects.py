@@ -149,7 +149,7 @@ def test_all_topics_are_listed_with_what_came_out(studied: Book) -> None:
 def test_the_page_of_a_study_has_recipe_scales_data_claims_and_attempts(studied: Book) -> None:
     page = Page(study_page(studied, "widgets/isoflop"))
     for text in (
-        "All claims / Topics / widgets / widgets/isoflop",
+        "All claims / Topics / Widgets / widgets/isoflop",
         "How large a widget should be.",
         "Recipe experiments.widgets.isoflop",
         "63 widgets on the bytes of books.",
