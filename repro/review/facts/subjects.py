@@ -30,16 +30,17 @@ def papers_with_claims(book: Book) -> Mapping[str, tuple[Paper, tuple[Claim, ...
     return {paper.id: (paper, claims) for paper, claims in by_paper(book)}
 
 
-_NAMES = {"mlperf": "MLPerf"}
+_SPELLED = {"mlperf": "MLPerf", "isoflop": "IsoFLOP"}
 
 
-def topic_title(topic: str) -> str:
-    """Return a topic as a heading.
+def heading(name: str) -> str:
+    """Return the name of a topic or study as a heading.
 
-    >>> topic_title("scaling_laws"), topic_title("mlperf")
-    ('Scaling laws', 'MLPerf')
+    >>> heading("scaling_laws"), heading("isoflop_code")
+    ('Scaling laws', 'IsoFLOP code')
     """
-    return _NAMES.get(topic) or pretty(topic).capitalize()
+    first, *rest = pretty(name).split(" ")
+    return " ".join([_SPELLED.get(first, first.capitalize()), *rest])
 
 
 def topics(book: Book) -> Mapping[str, tuple[Study, ...]]:
