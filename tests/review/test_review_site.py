@@ -95,7 +95,7 @@ def test_a_file_above_the_directory_is_an_error(book: Book, tmp_path: Path) -> N
 
 def test_only_live_pages_link_to_mlflow(book: Book) -> None:
     assert "MLflow</a>" in site(book, live=True)["index.html"]()
-    assert '<a class="aside" href="../../../">MLflow</a>' in site(book, live=True)["claim/widgets/exponent.html"]()
+    assert '<a href="../../../">MLflow</a>' in site(book, live=True)["claim/widgets/exponent.html"]()
     assert "MLflow</a>" not in site(book)["index.html"]()
 
 
