@@ -1,6 +1,7 @@
 """The studies of one change at a time: optimiser settings, cycle length, repeated text, learning rate and batch."""
 
 import math
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -297,8 +298,8 @@ def measured(study: str, scale: str, loss: Losses, control: Mapping[str, Any] | 
 
 
 def noise(config: Config, size: float, *names: str) -> float:
-    """Normal noise that hangs on the named fields alone."""
-    key = [hash((name, getattr(config, name))) % 2**32 for name in names]
+    """Normal noise that hangs on the named fields alone, the same in every process."""
+    key = [zlib.crc32(f"{name}={getattr(config, name)!r}".encode()) for name in names]
     return size * float(np.random.default_rng(key).standard_normal())
 
 
