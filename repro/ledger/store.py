@@ -75,8 +75,8 @@ def unusable(uri: str, error: object) -> LedgerUnusable:
     first_lines = " ".join(str(error).split("\n(Background", maxsplit=1)[0].split())
     if "database is locked" in first_lines:
         return LedgerUnusable(
-            f"The ledger at {shown(uri)} is locked: another process writes to it and has not let go for {READ_TIMEOUT_S:g} s. Wait "
-            f"for that process or end it; nothing is lost."
+            f"The ledger at {shown(uri)} is locked: another process writes to it and does not let go. Wait for that process "
+            f"or end it; nothing is lost."
         )
     return LedgerUnusable(
         f"The ledger at {shown(uri)} cannot be used ({shown(first_lines)[:400]}). It must be an MLflow tracking store that this "

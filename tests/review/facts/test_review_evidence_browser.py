@@ -1,20 +1,16 @@
 """Citing and evidence in a real browser: copying works, a keyboard is enough, and nothing leaves the disk."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from contrast import too_faint
 from evidence_book import MISS, OURS, evidence_book, hostile_evidence_book
-from flask import Flask
+from page_server import serving
 from review_book import FACTOR
-from werkzeug.serving import make_server
 
 from repro.review.addresses import attempt_address
 from repro.review.facts import citing
-from repro.review.server import serve as served
-from repro.review.server.shelf import Shelf
 from repro.review.site import write_site
 
 pytestmark = pytest.mark.slow
@@ -32,16 +28,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The pages as they are served, without MLflow, under the strict policy."""
-    app = Flask("test")
-    app.register_blueprint(served._pages(Shelf(evidence_book)))
-    server = make_server("127.0.0.1", 0, app)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/repro/"
-    server.shutdown()
-    thread.join()
+def live() -> Iterator[str]:
+    with serving(evidence_book) as address:
+        yield address
 
 
 def watched(page: "sync_api.Page") -> list[str]:

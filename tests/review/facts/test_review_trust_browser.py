@@ -1,17 +1,13 @@
 """Error rates, odds and plots in a real browser: readable on a telephone, without colour, and by keyboard."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from contrast import too_faint
-from flask import Flask
+from page_server import serving
 from trust_book import trust_book
-from werkzeug.serving import make_server
 
-from repro.review.server import serve as served
-from repro.review.server.shelf import Shelf
 from repro.review.site import write_site
 
 pytestmark = pytest.mark.slow
@@ -27,16 +23,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The pages as they are served, without MLflow."""
-    app = Flask("test")
-    app.register_blueprint(served._pages(Shelf(trust_book)))
-    server = make_server("127.0.0.1", 0, app)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/repro/"
-    server.shutdown()
-    thread.join()
+def live() -> Iterator[str]:
+    with serving(trust_book) as address:
+        yield address
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
