@@ -107,7 +107,22 @@ def _bias(extras: _Given) -> Iterator[str]:
         yield f"a quartic in place of the parabola would move the value by {sign}{significant(shift, 3)}"
 
 
-_WRITERS: tuple[Callable[[_Given], Iterator[str]], ...] = (_prediction, _rivals, _ordering, _trend, _reference, _bias)
+def _cost(extras: _Given) -> Iterator[str]:
+    if extras.get("left_out"):
+        count = int(extras["left_out"])
+        yield f"{count} point{'' if count == 1 else 's'} below the sealed floor {'is' if count == 1 else 'are'} left out"
+    if "bic_sum" in extras and "bic_power" in extras:
+        gain = extras["bic_power"] - extras["bic_sum"]
+        better, worse = ("a + b·x + c·x²", "a pure power") if gain > 0 else ("a pure power", "a + b·x + c·x²")
+        yield f"{better} fits better than {worse}: its BIC is lower by {significant(abs(gain), 3)}"
+    if "quadratic_share" in extras and "linear_share" in extras:
+        square, linear = (fixed(100 * extras[name], 0) for name in ("quadratic_share", "linear_share"))
+        yield f"in a + b·x + c·x² the square makes {square} % of the cost at the largest x, the linear term {linear} %"
+
+
+_WRITERS: tuple[Callable[[_Given], Iterator[str]], ...] = (
+    *(_prediction, _rivals, _ordering, _trend, _reference, _bias, _cost),
+)
 _WORDED = (
     *("superiority", "superiority_low", "trend_tau", "trend_p", "trend_reversals", "rcp_mean", "rcp_sd", "rcp_n"),
     *(
@@ -119,6 +134,7 @@ _WORDED = (
         "intercept_bias_percent",
         "quartic_shift",
     ),
+    *("left_out", "bic_sum", "bic_power", "quadratic_share", "linear_share"),
 )
 
 

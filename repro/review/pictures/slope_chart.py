@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +31,11 @@ from repro.stats.levels import points_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SLOPES: Mapping[str, int] = {"repro.stats.regression.log_log_slope": 1, "repro.stats.power_law.power_law_exponent": -1}
+SLOPES: Mapping[str, int] = {
+    "repro.stats.regression.log_log_slope": 1,
+    "repro.stats.cost_curve.cost_exponent": 1,
+    "repro.stats.power_law.power_law_exponent": -1,
+}
 """Estimators whose value is the slope of a line through logarithms, with the sign that the value has beside the slope."""
 
 
@@ -69,6 +74,12 @@ class PowerLaw:
         at, height = (float(np.mean(np.log([getattr(p, name) for p in self.used]))) for name in ("x", "middle"))
         return math.exp(height + slope * (math.log(x) - at))
 
+    def local_slopes(self) -> tuple[float, ...]:
+        """Return d ln y / d ln x between neighbours, one fewer than there are fitted points."""
+        return tuple(
+            math.log(above.middle / below.middle) / math.log(above.x / below.x) for below, above in pairwise(self.used)
+        )
+
     def left(self, level: Level) -> float:
         """Return what the line leaves of a point, in percent of the line."""
         return 100 * (level.middle / self.line(level.x, self.slope) - 1)
@@ -96,9 +107,13 @@ def power_law_of(attempt: Attempt, records: Sequence[TrialRecord]) -> PowerLaw |
             by_level.setdefault(at, []).append(value)
     if part.estimate.value is None or len(by_level) < 3:
         return None
-    least = max(by_level) / 2 ** float(given.get("octaves", 3.0)) * (1 - 1e-9) if sign > 0 else 0.0
     middle = np.median if sign > 0 else _geometric_mean
-    levels = tuple(Level(at, tuple(ys), float(middle(ys)), at >= least) for at, ys in sorted(by_level.items()))
+    middles = {at: float(middle(ys)) for at, ys in by_level.items()}
+    kept = [at for at in by_level if middles[at] >= float(given.get("floor", 0.0))]
+    least = max(kept, default=math.inf) / 2 ** float(given.get("octaves", 3.0)) * (1 - 1e-9) if sign > 0 else 0.0
+    levels = tuple(Level(at, tuple(ys), middles[at], at in kept and at >= least) for at, ys in sorted(by_level.items()))
+    if sum(level.fitted for level in levels) < 3:
+        return None
     return PowerLaw(x, y, levels, sign * part.estimate.value, sign)
 
 
@@ -120,11 +135,13 @@ def alt_text(law: PowerLaw, references: Mapping[str, float]) -> str:
     span = f"{power_text(used[0].x, 3)} to {power_text(used[-1].x, 3)}"
     other = "; ".join(f"{pretty(name)} {significant(value, 3)}" for name, value in references.items())
     aside = len(law.levels) - len(used)
+    local = [law.sign * slope for slope in law.local_slopes()]
     return " ".join(
         [
             f"{pretty(law.y).capitalize()} against {pretty(law.x)} on two logarithmic axes, {len(used)} points from {span}.",
             f"The line through them has the exponent {significant(law.sign * law.slope, 3)}{f' ({other})' if other else ''}.",
             f"Its largest miss is {significant(law.left(worst), 2)} %, at {power_text(worst.x, 3)}.",
+            f"From point to point the exponent is {significant(min(local), 3)} to {significant(max(local), 3)}.",
             *([f"{counted(aside, 'point')} below, left open: the line is not fitted there."] if aside else []),
         ]
     )
@@ -132,7 +149,8 @@ def alt_text(law: PowerLaw, references: Mapping[str, float]) -> str:
 
 def table(law: PowerLaw) -> tuple[tuple[str, ...], ...]:
     """Return the numbers of the chart with all their digits, the headings first."""
-    head = (pretty(law.x), pretty(law.y), "Runs", "On the line", "Off the line in %", "Fitted")
+    head = (pretty(law.x), pretty(law.y), "Runs", "On the line", "Off the line in %", "Local exponent", "Fitted")
+    local = {above.x: law.sign * slope for above, slope in zip(law.used[1:], law.local_slopes(), strict=True)}
     return (
         head,
         *(
@@ -142,6 +160,7 @@ def table(law: PowerLaw) -> tuple[tuple[str, ...], ...]:
                 str(len(level.y)),
                 f"{law.line(level.x, law.slope):.6g}",
                 significant(law.left(level), 3),
+                significant(local[level.x], 3) if level.x in local else "",
                 "yes" if level.fitted else "no",
             )
             for level in law.levels

@@ -48,6 +48,22 @@ from repro.schema.verdict import Estimate
         ({"trend_reversals": 0.0}, ("no step goes the other way",)),
         ({"trend_reversals": 2.0}, ("2 steps from one level to the next go the other way",)),
         (
+            {"left_out": 2.0, "bic_sum": -61.3, "bic_power": -40.0, "quadratic_share": 0.934, "linear_share": 0.06},
+            (
+                "2 points below the sealed floor are left out",
+                "a + b·x + c·x² fits better than a pure power: its BIC is lower by 21.3",
+                "in a + b·x + c·x² the square makes 93 % of the cost at the largest x, the linear term 6 %",
+            ),
+        ),
+        (
+            {"left_out": 1.0, "bic_sum": -3.0, "bic_power": -4.5},
+            (
+                "1 point below the sealed floor is left out",
+                "a pure power fits better than a + b·x + c·x²: its BIC is lower by 1.5",
+            ),
+        ),
+        ({"left_out": 0.0, "bic_sum": None, "bic_power": None}, ()),
+        (
             {"bias_bar": -0.0213, "quartic_shift": 0.004},
             (
                 "bias bar ± 0.0213: how far the method misses by itself, without any noise; the interval does not contain it",

@@ -16,6 +16,7 @@ from repro.review.pictures.charts import chart_csv, charts_of, draw_chart, may_h
 from repro.review.pictures.slope_chart import power_law_of
 from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Attempt
+from repro.stats.cost_curve import cost_exponent
 from repro.stats.power_law import power_law_exponent
 from repro.stats.regression import log_log_slope
 
@@ -105,6 +106,20 @@ def test_the_numbers_are_a_table_and_a_file(book: Book) -> None:
     lines = list(csv.DictReader(io.StringIO(chart_csv(whole, made.id, "slope"))))
     assert len(lines) == 3 * len(LENGTHS)
     assert float(lines[0]["seconds"]) == timings()[0].value("seconds")
+
+
+def test_points_below_the_sealed_floor_are_left_open_and_local_exponents_stand_in_the_table(book: Book) -> None:
+    trials = timings()
+    given = {"x": "n", "y": "seconds", "octaves": 4.0, "floor": 0.2}
+    value = cost_exponent(trials, x="n", y="seconds", octaves=4.0, floor=0.2).value
+    made = sealed("repro.stats.cost_curve.cost_exponent", given, value, trials)
+    (chart,) = charts_of(replace(book, attempts=(made,), trials=lambda name: trials), made)
+    head, *rows = chart.table
+    assert [row[head.index("Fitted")] for row in rows] == ["no", "no", "yes", "yes", "yes", "yes"]
+    local = [row[head.index("Local exponent")] for row in rows]
+    assert local[:3] == ["", "", ""]
+    assert [float(text) for text in local[3:]] == pytest.approx([1.90, 1.97, 1.99], abs=0.005)
+    assert "From point to point the exponent is 1.9 to 1.99." in chart.alt
 
 
 def test_the_page_shows_it_under_its_own_name(book: Book) -> None:
