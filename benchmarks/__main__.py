@@ -1,10 +1,10 @@
-"""Run the benchmarks and print one line each: `python -m benchmarks [start_up] [tracking] [scaling_fits] [evidence] [training] [dashboard]`."""
+"""Run the benchmarks and print one line each: `python -m benchmarks [start_up] [tracking] [scaling_fits] [evidence] [training] [attention] [dashboard]`."""
 
 import platform
 import sys
 from importlib import import_module
 
-BENCHMARKS = ("start_up", "tracking", "scaling_fits", "evidence", "training", "dashboard")
+BENCHMARKS = ("start_up", "tracking", "scaling_fits", "evidence", "training", "attention", "dashboard")
 
 
 def main() -> None:

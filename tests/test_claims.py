@@ -57,8 +57,9 @@ def test_a_claim_says_where_it_stands_and_what_was_left_open(claim: str) -> None
 
 
 def smallest(study_id: str) -> str:
+    """The smallest scale of a study: a few are too large for anything but a GPU; what they run, others run small."""
     scales = load_study(study_id).scales
-    return "smoke" if "smoke" in scales else "full"
+    return next(scale for scale in ("smoke", "full", "gpu") if scale in scales)
 
 
 PROTOCOLS = [f"{claim}@{protocol}" for claim in RUNNABLE for protocol in raw(claim)["protocols"]]
@@ -70,7 +71,7 @@ def study_of(protocol: str) -> str:
 
 
 def needs_compute(protocol: str) -> bool:
-    return smallest(study_of(protocol)) != "full"
+    return smallest(study_of(protocol)) == "smoke"
 
 
 def run_smallest(protocol: str, home: Path) -> Verdict:
@@ -118,7 +119,7 @@ MINUTES = {
     [
         pytest.param(protocol, marks=pytest.mark.slow if protocol.partition("@")[0] in MINUTES else ())
         for protocol in PROTOCOLS
-        if not needs_compute(protocol)
+        if smallest(study_of(protocol)) == "full"
     ],
 )
 def test_a_protocol_that_needs_no_compute_is_decided_and_its_controls_fail(protocol: str, tmp_path: Path) -> None:
@@ -138,6 +139,11 @@ def test_a_protocol_that_needs_compute_runs_at_its_smallest_and_never_decides_th
 ) -> None:
     verdict = run_smallest(protocol, tmp_path)
     assert (verdict.outcome, verdict.reason) == ("inconclusive", "not_decisive_scale")
+
+
+def test_what_only_a_gpu_can_run_is_run_small_by_another_study() -> None:
+    large = {load_study(study_of(p)).recipe for p in PROTOCOLS if smallest(study_of(p)) == "gpu"}
+    assert large <= {load_study(study_of(p)).recipe for p in PROTOCOLS if needs_compute(p)}
 
 
 @pytest.mark.parametrize("study", STUDIES)
