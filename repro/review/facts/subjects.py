@@ -30,7 +30,19 @@ def papers_with_claims(book: Book) -> Mapping[str, tuple[Paper, tuple[Claim, ...
     return {paper.id: (paper, claims) for paper, claims in by_paper(book)}
 
 
-_SPELLED = {"mlperf": "MLPerf", "isoflop": "IsoFLOP"}
+_SPELLED = {
+    "bert": "BERT",
+    "federated": "Federated learning",
+    "flash": "FLASH",
+    "gpt2": "GPT-2",
+    "gpt3": "GPT-3",
+    "gptq": "GPTQ",
+    "int8": "int8",
+    "isoflop": "IsoFLOP",
+    "lsh": "LSH",
+    "mlperf": "MLPerf",
+    "rag": "RAG",
+}
 
 
 def heading(name: str) -> str:
