@@ -1,0 +1,1 @@
+"""Floor 1: torch instruments that recipes share; they know no claim."""
