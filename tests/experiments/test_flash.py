@@ -1,11 +1,12 @@
 """FLASH's unit against a dense formulation, its step times, and the exactness of the fused kernel."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
-from experiments.attention import flash, flash_kernel, flash_step_time
+from experiments.attention import flash, flash_kernel, flash_live_memory, flash_step_time
 from experiments.attention.flash_step_time_estimators import speedups
 from repro.lab.memory import LiveStorage
 from repro.schema.context import Context
@@ -150,6 +151,66 @@ def test_memory_of_a_step_is_linear_for_flash_and_quadratic_for_quad() -> None:
     growth = {name: peak(name, 1024) / peak(name, 512) for name in ("flash", "flash_quad")}
     assert growth["flash"] == pytest.approx(2, abs=0.1)
     assert growth["flash_quad"] > 3.2
+
+
+LIVE = flash_live_memory.Config(lengths=(8, 16), d=2, s=2, chunk=4, causal=False)
+
+
+@pytest.mark.parametrize(
+    ("model", "whole", "floats"),
+    [
+        # b, then V̂ within chunks, V̂ across them, and their sum: C² + 3·T·e
+        ("flash", False, (16 + 3 * 8 * 4, 16 + 3 * 16 * 4)),
+        # b, and the pairs before and after relu: 3·T²
+        ("flash_quad", False, (3 * 8 * 8, 3 * 16 * 16)),
+        # u, v and z: T·(2e + s); four roles of z: 4·T·s; then as above
+        ("flash", True, (8 * 10 + 4 * 8 * 2 + 16 + 3 * 8 * 4, 16 * 10 + 4 * 16 * 2 + 16 + 3 * 16 * 4)),
+        ("flash_quad", True, (8 * 10 + 2 * 8 * 2 + 3 * 8 * 8, 16 * 10 + 2 * 16 * 2 + 3 * 16 * 16)),
+    ],
+)
+def test_live_bytes_are_those_counted_by_hand(model: str, whole: bool, floats: tuple[int, int]) -> None:
+    rows = flash_live_memory.run(replace(LIVE, model=model, whole=whole), Context())
+    assert [row["length"] for row in rows] == [8, 16]
+    assert [row["extra_bytes"] for row in rows] == [4 * count for count in floats]
+    numbers = {  # of x and the unit's weights, or of roles, values and bias, at T = 8
+        ("flash", True): 8 * 2 + 2 * 2 + 10 * 2 + 2 * 4 + 2 * 4 * 2 + 7,
+        ("flash_quad", True): 8 * 2 + 2 * 2 + 10 * 2 + 2 * 4 + 2 * 2 * 2 + 15,
+        ("flash", False): 4 * 8 * 2 + 8 * 4 + 7,
+        ("flash_quad", False): 2 * 8 * 2 + 8 * 4 + 15,
+    }[model, whole]
+    assert rows[0]["peak_bytes"] - rows[0]["extra_bytes"] == 4 * numbers
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("backward", [True, False])
+@pytest.mark.parametrize("model", ["flash", "flash_quad"])
+def test_shapes_alone_count_the_same_bytes_of_a_unit(model: str, backward: bool, whole: bool) -> None:
+    for causal in (True, False):
+        config = replace(LIVE, model=model, whole=whole, backward=backward, causal=causal, lengths=(64, 256))
+        counted = flash_live_memory.run(config, Context())
+        assert flash_live_memory.run(replace(config, shapes_only=True), Context()) == counted
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("backward", [True, False])
+def test_memory_of_a_unit_is_linear_with_chunks_and_quadratic_without(backward: bool, whole: bool) -> None:
+    """At the study's sizes, over the three octaves that are fitted."""
+    config = flash_live_memory.Config(
+        whole=whole, lengths=(16384, 131072), d=768, s=128, chunk=256, backward=backward, shapes_only=True
+    )
+    slopes = {}
+    for model in ("flash", "flash_quad"):
+        low, high = (row["extra_bytes"] for row in flash_live_memory.run(replace(config, model=model), Context()))
+        slopes[model] = math.log2(high / low) / 3
+    assert slopes["flash"] == pytest.approx(1, abs=0.005)
+    assert 1.9 < slopes["flash_quad"] < 2.001
+
+
+def test_wrong_units_are_refused() -> None:
+    with pytest.raises(ValueError, match="flash_quad, not 'mamba'"):
+        flash_live_memory.run(replace(LIVE, model="mamba"), Context())
+    with pytest.raises(ValueError, match="4 does not divide 10"):
+        flash_live_memory.run(replace(LIVE, lengths=(10,)), Context())
 
 
 def test_speedups_are_geometric_means_by_kind() -> None:
