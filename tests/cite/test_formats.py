@@ -44,18 +44,20 @@ EXAMPLES = {
 
 
 UNKNOWN_TO_THE_DECODER = {
-    "textbraceleft": "〈",
-    "textbraceright": "〉",
-    "textbar": "|",
-    "textless": "‹",
-    "textgreater": "›",
+    r"\textbraceleft{}": "〈",
+    r"\textbraceright{}": "〉",
+    r"\textbar{}": "|",
+    r"\textless{}": "‹",
+    r"\textgreater{}": "›",
+    r"\sqrt{}": "√",  # the bare sign; it would write √()
+    r"\textperiodcentered": "·",  # it knows another dot
 }
 
 
 def shown(text: str) -> str:
     """Return what LaTeX would show, without the spaces that it treats alike."""
     for command, sign in UNKNOWN_TO_THE_DECODER.items():
-        text = text.replace(f"\\{command}{{}}", sign)
+        text = text.replace(command, sign)
     decoded = LatexNodes2Text(strict_latex_spaces=True).latex_to_text(text)
     return re.sub(r"\s+", " ", decoded.translate(str.maketrans("〈〉‹›", "{}<>"))).strip()
 
