@@ -26,6 +26,7 @@ from repro.review.wording.labels import counted, pretty
 from repro.schema.errors import EstimateError
 from repro.schema.trial import TrialRecord
 from repro.schema.verdict import Attempt
+from repro.stats.cost_curve import above_floor
 from repro.stats.levels import points_of
 
 if TYPE_CHECKING:
@@ -109,7 +110,10 @@ def power_law_of(attempt: Attempt, records: Sequence[TrialRecord]) -> PowerLaw |
         return None
     middle = np.median if sign > 0 else _geometric_mean
     middles = {at: float(middle(ys)) for at, ys in by_level.items()}
-    kept = [at for at in by_level if middles[at] >= float(given.get("floor", 0.0))]
+    floor, batch = float(given.get("floor", 0.0)), str(given.get("batch", ""))
+    finished = [record for record in records if record.status == "finished"]
+    counted_in = above_floor(finished, x, y, floor, batch) if floor else finished
+    kept = {at for record in counted_in for at, _ in points_of(record, x, y)}
     least = max(kept, default=math.inf) / 2 ** float(given.get("octaves", 3.0)) * (1 - 1e-9) if sign > 0 else 0.0
     levels = tuple(Level(at, tuple(ys), middles[at], at in kept and at >= least) for at, ys in sorted(by_level.items()))
     if sum(level.fitted for level in levels) < 3:

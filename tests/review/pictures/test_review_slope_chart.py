@@ -122,6 +122,17 @@ def test_points_below_the_sealed_floor_are_left_open_and_local_exponents_stand_i
     assert "From point to point the exponent is 1.9 to 1.99." in chart.alt
 
 
+def test_where_a_batch_is_named_the_floor_holds_for_the_whole_call(book: Book) -> None:
+    trials = [replace(trial, rows=({**trial.rows[0], "batch": 2048.0 / trial.config["n"]},)) for trial in timings()]
+    given = {"x": "n", "y": "seconds", "octaves": 3.0, "floor": 0.2, "batch": "batch"}
+    estimate = cost_exponent(trials, x="n", y="seconds", octaves=3.0, floor=0.2, batch="batch")
+    law = power_law_of(sealed("repro.stats.cost_curve.cost_exponent", given, estimate.value, trials), trials)
+    assert law is not None
+    assert [level.x for level in law.used] == [256, 512, 1024, 2048]
+    assert estimate.n == 4
+    assert estimate.extras["left_out"] == 0
+
+
 def test_the_page_shows_it_under_its_own_name(book: Book) -> None:
     whole, made = timed(book)
     page = Page(claim_page(whole, EXPONENT.id))
