@@ -24,7 +24,7 @@ from repro.catalog.estimators import estimate_arm
 from repro.catalog.load import load_claim, load_scale, load_study
 from repro.judge.rule import judge
 from repro.judge.seal import seal
-from repro.launch.layout import lay_out
+from repro.launch.planning.layout import lay_out
 from repro.schema.context import Context
 from repro.schema.trial import TrialRecord, TrialSpec
 from repro.schema.verdict import Verdict

@@ -23,8 +23,8 @@ from repro.catalog.load import config_files, load_claim, load_scale, load_study
 from repro.lab.flops import forward_flops, training_flops
 from repro.lab.gpt import GPT, GPTShape
 from repro.lab.tokens import Tokens
-from repro.launch.layout import lay_out
-from repro.launch.trials import config_of
+from repro.launch.planning.layout import lay_out
+from repro.launch.running.trials import config_of
 from repro.schema.context import Context
 from repro.schema.errors import DataError
 

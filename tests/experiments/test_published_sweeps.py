@@ -7,7 +7,7 @@ import pytest
 from repro.catalog.index import load_index
 from repro.catalog.load import load_claim, load_dataset, load_study
 from repro.launch.attempt import carry_out, conclude
-from repro.launch.records import RecordStore
+from repro.launch.records.store import RecordStore
 from repro.launch.session import prepare
 from repro.schema.dataset import find
 
