@@ -1,10 +1,20 @@
-"""Run the benchmarks and print one line each: `python -m benchmarks [start_up] [tracking] [scaling_fits] [evidence] [training] [attention] [dashboard]`."""
+"""Run the benchmarks and print one line each: `python -m benchmarks [start_up] [tracking] [scaling_fits] [evidence] [training] [attention] [dashboard] [launching] [planning]`."""
 
 import platform
 import sys
 from importlib import import_module
 
-BENCHMARKS = ("start_up", "tracking", "scaling_fits", "evidence", "training", "attention", "dashboard")
+BENCHMARKS = (
+    "start_up",
+    "tracking",
+    "scaling_fits",
+    "evidence",
+    "training",
+    "attention",
+    "dashboard",
+    "launching",
+    "planning",
+)
 
 
 def main() -> None:

@@ -29,8 +29,8 @@ from experiments.scaling_laws import language_model
 from experiments.scaling_laws.language_model import Config, adamw, model_of, schedule_of, shape_of, training_step
 from repro.catalog.load import load_scale, load_study
 from repro.lab.allocator import keep_freed_memory
-from repro.launch.layout import lay_out
-from repro.launch.trials import config_of
+from repro.launch.planning.layout import lay_out
+from repro.launch.running.trials import config_of
 from repro.schema.context import Context
 
 ROUNDS, LARGEST, STACK = 5, 50_000, 16
