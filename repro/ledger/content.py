@@ -17,6 +17,7 @@ from repro.schema.dataset import DataSet
 from repro.schema.jsonform import to_json
 from repro.schema.migrations import CLAIM_FILE_VERSION
 from repro.schema.trial import TrialRecord
+from repro.schema.trial_provenance import ProvenanceFile
 from repro.schema.verdict import Attempt, PartVerdict
 
 CONFIG_FILE = ".hydra/config.yaml"
@@ -27,6 +28,8 @@ CLAIM_FILE = "claim.json"
 """Paper, claim and data sets as they were when the attempt was first recorded."""
 SOURCES_FILE = "sources.json"
 """Texts of the recipe and of what it imports from this project, by module."""
+PROVENANCE_FILE = "provenance.json"
+"""How each trial ran and in which environment, where that was kept."""
 
 Point = tuple[str, float, int]
 """Name, value and step of one metric."""
@@ -232,6 +235,11 @@ def claim_text(paper: Paper, claim: Claim, data: Sequence[DataSet]) -> str:
 def sources_text(sources: Mapping[str, str]) -> str:
     """Return `sources.json`: source texts by module."""
     return canonical_json(dict(sources)) + "\n"
+
+
+def provenance_text(provenance: ProvenanceFile) -> str:
+    """Return `provenance.json`."""
+    return canonical_json(to_json(provenance)) + "\n"
 
 
 def pretty(value: Any) -> str:

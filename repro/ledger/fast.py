@@ -56,6 +56,12 @@ def latest_verdicts() -> list[LatestVerdict]:
     return [latest[what] for what in sorted(latest)]
 
 
+def verdicts_by_attempt() -> dict[str, LatestVerdict]:
+    """Return every attempt in the ledger or published by its id, also those that newer ones replaced; cheap as a listing."""
+    ledger = {each.attempt: each for each in _of_the_ledger() if each.protocol}
+    return {**{each.attempt: each for each in _of_the_published(ledger)}, **ledger}
+
+
 def known_names() -> list[str]:
     """Return the name of every attempt in the ledger or published, sorted, as cheaply as a listing; blocked claims are none."""
     ledger = {each.attempt: each for each in _of_the_ledger() if each.protocol}

@@ -1,16 +1,19 @@
 """Runs and artifacts of the ledger, wherever it is: by SQL on a local store we know, else through MLflow's client."""
 
 import math
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.ledger import sql
+from repro.ledger.database import is_postgres
 from repro.ledger.names import RECORD, TRIALS, read_list
 from repro.ledger.sql import RunRow
-from repro.ledger.store import reading, sqlite_file, store_exists, tracking_uri
+from repro.ledger.store import database_errors, reading, sqlite_file, store_exists, tracking_uri
 from repro.schema.documents import read_record
 from repro.schema.errors import RecordError, StoreError
 from repro.schema.trial import TrialRecord
@@ -47,11 +50,11 @@ def find_runs(
         StoreError: if the store cannot be read.
     """
     file = sqlite_file(tracking_uri())
-    if file is not None:
-        if not store_exists(file):
-            return []
-        if sql.is_known(file):
-            return sql.runs_by_tag(file, prefix, tag, values, only)
+    if file is not None and not store_exists(file):
+        return []
+    with _known_place() as place:
+        if place is not None:
+            return sql.runs_by_tag(place, prefix, tag, values, only)
     filters = [f"tags.`{tag}` LIKE '%'"] if values is None else [f"tags.`{tag}` = '{value}'" for value in values]
     with reading() as client:
         experiments = _experiments(client, prefix)
@@ -64,14 +67,28 @@ def runs_by_id(run_ids: Sequence[str]) -> list[RunRow]:
     Raises:
         StoreError: if the store cannot be read.
     """
-    file = sqlite_file(tracking_uri())
-    if file is not None and store_exists(file) and sql.is_known(file):
-        return sql.runs_by_id(file, run_ids)
+    with _known_place() as place:
+        if place is not None:
+            return sql.runs_by_id(place, run_ids)
     with reading() as client:
         experiments = _experiments(client, "")
         pages = [run_ids[i : i + PAGE] for i in range(0, len(run_ids), PAGE)]
         conditions = [f"attributes.run_id IN ({', '.join(repr(run_id) for run_id in page)})" for page in pages]
         return [row for condition in conditions for row in _search(client, experiments, condition)]
+
+
+@contextmanager
+def _known_place() -> Iterator[sql.Place | None]:
+    """Give the store if its tables can be read straight, else None."""
+    uri = tracking_uri()
+    file = sqlite_file(uri)
+    if file is not None:
+        yield file if store_exists(file) and sql.is_known(file) else None
+    elif is_postgres(uri):
+        with database_errors(uri):
+            yield uri if sql.is_known(uri) else None
+    else:
+        yield None
 
 
 def _experiments(client: "MlflowClient", prefix: str) -> list[str]:
@@ -119,6 +136,14 @@ def local_place(artifact_uri: str) -> Path | None:
     return None if place.scheme else Path(artifact_uri)
 
 
+def behind_the_server(artifact_uri: str) -> str:
+    """Return where the server that this process belongs to keeps what it gives out as `mlflow-artifacts:`; else the same URI."""
+    kept = os.environ.get("_MLFLOW_SERVER_ARTIFACT_DESTINATION")  # MLflow sets it for its workers
+    if not kept or not artifact_uri.startswith("mlflow-artifacts:/"):
+        return artifact_uri
+    return f"{kept.rstrip('/')}/{artifact_uri.removeprefix('mlflow-artifacts:').lstrip('/')}"
+
+
 def read_artifact(run: RunRow, name: str) -> str:
     """Return the text of a run's artifact.
 
@@ -127,10 +152,17 @@ def read_artifact(run: RunRow, name: str) -> str:
     """
     import tempfile
 
-    place = local_place(run.artifact_uri)
+    uri = behind_the_server(run.artifact_uri)
+    place = local_place(uri)
     if place is None:
         with reading() as client, tempfile.TemporaryDirectory() as directory:
-            return Path(client.download_artifacts(run.run_id, name, directory)).read_text(encoding="utf-8")
+            if uri == run.artifact_uri:
+                file = client.download_artifacts(run.run_id, name, directory)
+            else:
+                from mlflow.artifacts import download_artifacts
+
+                file = download_artifacts(artifact_uri=f"{uri}/{name}", dst_path=directory)
+            return Path(file).read_text(encoding="utf-8")
     try:
         with open(f"{place}/{name}", encoding="utf-8") as stream:  # thousands of times: a path is slower than its text
             return stream.read()

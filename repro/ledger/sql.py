@@ -1,12 +1,17 @@
-"""Runs read straight from a local SQLite store, many times faster than through MLflow; standard library only."""
+"""Runs read straight from the tables of a store, many times faster than through MLflow.
+
+A local SQLite store needs the standard library only. The statements are SQLite's; `of_postgres` says them in PostgreSQL's words.
+"""
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+from repro.ledger import database
 from repro.ledger.store import opened, schema_revision, unusable
 
 KNOWN_SCHEMAS: Mapping[str, str] = {
@@ -17,6 +22,12 @@ KNOWN_SCHEMAS: Mapping[str, str] = {
     "dc11669786a5": "3.17",
 }
 """Schema revisions whose tables were compared with the queries below, and the MLflow that has them."""
+
+
+Place = Path | str
+"""A SQLite file, or the URI of a PostgreSQL database."""
+Execute = Callable[[str, Sequence[str]], list[tuple[Any, ...]]]
+"""Returns the rows of a statement with its arguments."""
 
 
 @dataclass(frozen=True)
@@ -31,22 +42,22 @@ class RunRow:
     metrics: Mapping[str, float]
 
 
-def is_known(file: Path) -> bool:
+def is_known(place: Place) -> bool:
     """Say whether the schema of a store is one that this module reads.
 
     Raises:
         StoreError: if the file is no MLflow store.
     """
-    return schema_revision(file) in KNOWN_SCHEMAS
+    return (schema_revision(place) if isinstance(place, Path) else database.revision(place)) in KNOWN_SCHEMAS
 
 
 def runs_by_tag(
-    file: Path, prefix: str, tag: str, values: Sequence[str] | None, only: tuple[str, ...] | None = None
+    place: Place, prefix: str, tag: str, values: Sequence[str] | None, only: tuple[str, ...] | None = None
 ) -> list[RunRow]:
     """Return the active runs that carry a tag, with one of the values if given, oldest first.
 
     Args:
-        file: a store of a known schema.
+        place: a store of a known schema.
         prefix: of the names of the experiments they are in.
         tag: the key.
         values: any of them; None takes every value.
@@ -59,16 +70,27 @@ def runs_by_tag(
     if values is not None:
         condition += " AND value IN (SELECT value FROM json_each(?))"
         arguments.append(json.dumps(list(values)))
-    return _runs(file, f"e.name LIKE ? AND {condition})", [f"{prefix}%", *arguments], only)
+    return _runs(place, f"e.name LIKE ? AND {condition})", [f"{prefix}%", *arguments], only)
 
 
-def runs_by_id(file: Path, run_ids: Sequence[str]) -> list[RunRow]:
+def runs_by_id(place: Place, run_ids: Sequence[str]) -> list[RunRow]:
     """Return the active runs with these ids, in any order."""
-    return _runs(file, "r.run_uuid IN (SELECT value FROM json_each(?))", [json.dumps(list(run_ids))], None)
+    return _runs(place, "r.run_uuid IN (SELECT value FROM json_each(?))", [json.dumps(list(run_ids))], None)
 
 
-def _runs(file: Path, condition: str, arguments: Sequence[str], only: tuple[str, ...] | None) -> list[RunRow]:
-    return list(_runs_of(file, state(file), condition, tuple(arguments), only))
+def _runs(place: Place, condition: str, arguments: Sequence[str], only: tuple[str, ...] | None) -> list[RunRow]:
+    if isinstance(place, Path):
+        return list(_runs_of(place, state(place), condition, tuple(arguments), only))
+    uri = place
+    return _select(
+        lambda statement, given: database.rows(uri, of_postgres(statement), given), condition, arguments, only
+    )
+
+
+def of_postgres(statement: str) -> str:
+    """Return a statement of this module as PostgreSQL takes it."""
+    listed = statement.replace("SELECT value FROM json_each(?)", "SELECT json_array_elements_text(CAST(? AS json))")
+    return listed.replace("+run_uuid", "run_uuid").replace("?", "%s")
 
 
 def state(file: Path) -> tuple[int | bytes, ...]:
@@ -106,24 +128,28 @@ def _runs_of(
 ) -> tuple[RunRow, ...]:
     del written  # a store that was written since is another question
     with opened(file) as connection:
-        runs = connection.execute(
-            "SELECT r.run_uuid, r.experiment_id, r.status, r.artifact_uri FROM runs r "
-            "JOIN experiments e ON e.experiment_id = r.experiment_id "
-            f"WHERE r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active' AND {condition} "
-            "ORDER BY r.start_time, r.run_uuid",
-            arguments,
-        ).fetchall()
-        ids = json.dumps([run[0] for run in runs])
-        tags: dict[str, dict[str, str]] = {run[0]: {} for run in runs}
-        metrics: dict[str, dict[str, float]] = {run[0]: {} for run in runs}
-        for run_id, key, value in connection.execute(*_tags(ids, only)):
-            tags[run_id][key] = value
-        for run_id, key, number in connection.execute(_METRICS, [ids]) if only is None else ():
-            metrics[run_id][key] = number
-    return tuple(
+        return tuple(_select(lambda *query: connection.execute(*query).fetchall(), condition, arguments, only))
+
+
+def _select(execute: Execute, condition: str, arguments: Sequence[str], only: tuple[str, ...] | None) -> list[RunRow]:
+    runs = execute(
+        "SELECT r.run_uuid, r.experiment_id, r.status, r.artifact_uri FROM runs r "
+        "JOIN experiments e ON e.experiment_id = r.experiment_id "
+        f"WHERE r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active' AND {condition} "
+        "ORDER BY r.start_time, r.run_uuid",
+        arguments,
+    )
+    ids = json.dumps([run[0] for run in runs])
+    tags: dict[str, dict[str, str]] = {run[0]: {} for run in runs}
+    metrics: dict[str, dict[str, float]] = {run[0]: {} for run in runs}
+    for run_id, key, value in execute(*_tags(ids, only)):
+        tags[run_id][key] = value
+    for run_id, key, number in execute(_METRICS, [ids]) if only is None else ():
+        metrics[run_id][key] = number
+    return [
         RunRow(run_id, str(experiment), status, place, tags[run_id], metrics[run_id])
         for run_id, experiment, status, place in runs
-    )
+    ]
 
 
 _METRICS = (

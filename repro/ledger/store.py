@@ -1,6 +1,5 @@
-"""Where the ledger lies: the tracking URI, a store created once, one writer at a time, and errors that people read."""
+"""Where the ledger lies: the tracking URI, a store created once, and errors that people read."""
 
-import hashlib
 import logging
 import os
 import re
@@ -14,6 +13,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from repro.ledger import database
+from repro.ledger.no_room import no_room
+from repro.ledger.turn import refused
 from repro.schema.dataset import cache_dir
 from repro.schema.errors import StoreError
 
@@ -37,9 +39,10 @@ class LedgerUnusable(StoreError):
 def tracking_uri() -> str:
     """Return `MLFLOW_TRACKING_URI`, else `sqlite:///mlflow.db` in the working directory.
 
-    Switches MLflow's telemetry off unless `MLFLOW_DISABLE_TELEMETRY` already says otherwise.
+    Switches MLflow's telemetry off unless `MLFLOW_DISABLE_TELEMETRY` already says otherwise, and a progress bar for every file.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
@@ -53,7 +56,7 @@ def sqlite_file(uri: str) -> Path | None:
 
 def shown(uri: str) -> str:
     """Return a text with the user and password of every URL in it masked."""
-    return re.sub(r"//[^/@\s]+@", "//***@", uri)
+    return re.sub(r"(password=)[^&\s]+", r"\1***", re.sub(r"//[^/@\s]+@", "//***@", uri))
 
 
 def store_exists(file: Path) -> bool:
@@ -78,6 +81,11 @@ def unusable(uri: str, error: object) -> LedgerUnusable:
             f"The ledger at {shown(uri)} is locked: another process writes to it and does not let go. Wait for that process "
             f"or end it; nothing is lost."
         )
+    if (refusal := no_room(error)) is not None:
+        return LedgerUnusable(f"The ledger at {shown(uri)} cannot be written: {refusal}")
+    for status in (401, 403):
+        if uri.startswith("http") and f"error code {status}" in first_lines:
+            return LedgerUnusable(f"The ledger at {shown(uri)} cannot be used. {refused(status)}")
     return LedgerUnusable(
         f"The ledger at {shown(uri)} cannot be used ({shown(first_lines)[:400]}). It must be an MLflow tracking store that this "
         f"MLflow ({version('mlflow')}) can open, read and write. Repair it or move it aside, or name another in MLFLOW_TRACKING_URI."
@@ -104,8 +112,21 @@ def mlflow_errors(uri: str) -> Iterator[None]:
         logger.setLevel(level)
 
 
+@contextmanager
+def database_errors(uri: str) -> Iterator[None]:
+    """Turn what a database raises into a `StoreError`, without MLflow."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise unusable(uri, error) from error
+
+
 def open_uri() -> str:
     """Return the URI to open: of a SQLite file that is an MLflow store, or of anything else that answers.
+
+    An empty PostgreSQL database is given MLflow's tables.
 
     The path of a SQLite file is absolute in it, because MLflow keeps one connection pool a URI whatever the
     working directory.
@@ -120,9 +141,17 @@ def open_uri() -> str:
             raise unusable(str(file), "there is no such file")
         schema_revision(file)  # refuses somebody else's database before MLflow adds its tables to it
         return f"sqlite:///{file}"
-    if uri.startswith(("http://", "https://")):
+    if database.is_postgres(uri):
+        with mlflow_errors(uri):
+            database.prepare(uri)
+    elif is_server(uri):
         _reach(uri)
     return uri
+
+
+def is_server(uri: str) -> bool:
+    """Say whether a tracking URI names a server."""
+    return uri.startswith(("http://", "https://"))
 
 
 @contextmanager
@@ -139,39 +168,8 @@ def reading() -> Iterator["MlflowClient"]:
         yield MlflowClient(uri)
 
 
-@contextmanager
-def locked() -> Iterator[str]:
-    """Give the URI of a store to one writer at a time; a SQLite store is created if it does not exist.
-
-    The lock lies beside a SQLite store. For any other store it lies in the user's cache, so there it only keeps
-    the processes of one user on one machine apart.
-
-    Raises:
-        StoreError: if the store cannot be created, locked or opened.
-    """
-    from filelock import Timeout
-
-    uri = tracking_uri()
-    file = sqlite_file(uri)
-    try:
-        if file is not None:
-            create_store(file)
-            lock = Path(f"{file}.lock")
-        else:
-            lock = cache_dir() / "locks" / f"{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock"
-            lock.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(lock):
-            yield open_uri()
-    except Timeout as error:
-        raise StoreError(
-            f"The ledger at {shown(uri)} is being written by another process, which has held {error.lock_file} for more than "
-            f"{LOCK_TIMEOUT_S:.0f} s. Wait for it or end it, then run again: nothing is lost."
-        ) from error
-    except OSError as error:
-        raise unusable(uri, error) from error
-
-
-def _lock(file: Path) -> "FileLock":
+def file_lock(file: Path) -> "FileLock":
+    """Return the lock of a file that can be written, which keeps the processes of its machine apart."""
     from filelock import FileLock
 
     file.touch()  # fails at once where nothing can be written; the lock would keep trying
@@ -186,7 +184,7 @@ def create_store(file: Path) -> None:
     if store_exists(file):
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(Path(f"{file}.lock")):
+    with file_lock(Path(f"{file}.lock")):
         if store_exists(file):
             return
         temporary = file.with_name(f"{file.name}.{os.getpid()}.new")
@@ -207,7 +205,7 @@ def _copy_template(to: Path) -> None:
     template = cache_dir() / "mlflow" / f"template-{version('mlflow')}.db"
     try:
         template.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(Path(f"{template}.lock")):
+        with file_lock(Path(f"{template}.lock")):
             if not _is_sound(template):
                 with tempfile.TemporaryDirectory(dir=template.parent) as directory:
                     os.replace(_migrate(Path(directory)), template)

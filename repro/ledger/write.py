@@ -65,6 +65,7 @@ def record_attempts(
     keep: Mapping[str, Mapping[str, str]] = {},
     *,
     theirs: bool = False,
+    ran: Mapping[str, Mapping[str, float]] = {},
 ) -> None:
     """Write attempts and their trials to the ledger.
 
@@ -80,30 +81,34 @@ def record_attempts(
         failures: records of failed runs of these trials, which are no data but are shown.
         keep: artifacts by attempt id, text by name, that are written once: one that is there already stays as it is.
         theirs: whether other people made them. Their trials are kept apart from ours, which have the same keys.
+        ran: what trials took, such as energy, as metrics by name and by digest of the record; logged as `ran/<name>`.
 
     Raises:
         StoreError: if the store cannot be created, locked, reached or written.
     """
     from repro.ledger.writer import writing
 
-    with writing() as writer:
-        recorded: dict[str, list[RecordedTrial]] = {}
-        prefix = names.IMPORTED_PREFIX if theirs else names.STUDY_PREFIX
-        for trial in _record_trials(writer, [*failures, *trials.values()], prefix):
-            recorded.setdefault(trial.record.key, []).append(trial)
-        there = _by_attempt([attempt.id for attempt, _, _ in attempts])
-        known = {item[0].id: _trials_of(item[0], recorded, there.get(item[0].id)) for item in attempts}
-        for some in _batches(attempts):
+    recorded: dict[str, list[RecordedTrial]] = {}
+    prefix = names.IMPORTED_PREFIX if theirs else names.STUDY_PREFIX
+    # Others may write in between: a launch of ten thousand trials must not keep a whole team waiting.
+    for records in _batches([*failures, *trials.values()]):
+        with writing() as writer:
+            for trial in _record_trials(writer, records, prefix, ran):
+                recorded.setdefault(trial.record.key, []).append(trial)
+    for some in _batches(attempts):
+        with writing() as writer:
+            there = _by_attempt([attempt.id for attempt, _, _ in some])
+            known = {item[0].id: _trials_of(item[0], recorded, there.get(item[0].id)) for item in some}
             with writer.transaction():
                 for attempt, paper, claim in some:
                     tags = {
                         **attempt_tags(attempt, paper, [trial.run_id for trial in known[attempt.id]]),
                         NOTE: attempt_note(attempt, paper, claim, known[attempt.id]),
                     }
-                    records = [trial.record for trial in known[attempt.id]]
                     run, place = there.get(attempt.id), _paper_experiment(writer, paper)
                     files = _Extra(figures.get(attempt.id), keep.get(attempt.id, {}))
-                    _record_attempt(writer, place, run, attempt, tags, records, files)
+                    read = [trial.record for trial in known[attempt.id]]
+                    _record_attempt(writer, place, run, attempt, tags, read, files)
 
 
 def record_calibrations(calibrations: Iterable[Calibration]) -> int:
@@ -164,21 +169,22 @@ def _by_attempt(ids: Sequence[str]) -> dict[str, RunRow]:
     return {run.tags[names.ATTEMPT]: run for run in reversed(find_runs(names.PAPER_PREFIX, names.ATTEMPT, ids))}
 
 
-def _record_trials(writer: "Writer", records: Sequence[TrialRecord], prefix: str) -> list[RecordedTrial]:
+def _record_trials(
+    writer: "Writer", records: Sequence[TrialRecord], prefix: str, ran: Mapping[str, Mapping[str, float]]
+) -> list[RecordedTrial]:
     """Write each record that is not there yet, and return where each is."""
     there: dict[str, RunRow] = {}
     for found in find_runs(prefix, names.TRIAL_KEY, sorted({record.key for record in records})):
         there.setdefault(found.tags.get(names.RECORD, ""), found)
     recorded = []
-    for some in _batches(records):
-        with writer.transaction():
-            for record in some:
-                digest = record.content_digest()
-                run = there.get(digest) or _create_trial(writer, record, prefix)
-                if run.status not in TERMINAL:
-                    _log_trial(writer, run, record)
-                there[digest] = replace(run, status="FINISHED")
-                recorded.append(RecordedTrial(record, run.run_id, run.experiment_id))
+    with writer.transaction():
+        for record in records:
+            digest = record.content_digest()
+            run = there.get(digest) or _create_trial(writer, record, prefix)
+            if run.status not in TERMINAL:
+                _log_trial(writer, run, record, ran.get(digest, {}))
+            there[digest] = replace(run, status="FINISHED")
+            recorded.append(RecordedTrial(record, run.run_id, run.experiment_id))
     return recorded
 
 
@@ -189,10 +195,11 @@ def _create_trial(writer: "Writer", record: TrialRecord, prefix: str) -> RunRow:
     return writer.create_run(place, f"{record.label or record.key[:8]} r{record.replicate}", record.started, tags)
 
 
-def _log_trial(writer: "Writer", run: RunRow, record: TrialRecord) -> None:
+def _log_trial(writer: "Writer", run: RunRow, record: TrialRecord, ran: Mapping[str, float]) -> None:
     end = milliseconds(record.started) + round(1000 * record.seconds)
     writer.log_files(run, trial_files(record))
-    writer.log(run, trial_points(record), params(record.config, RECORD_FILE), {}, end)
+    took = [(f"ran/{name}", value, 0) for name, value in ran.items()]
+    writer.log(run, [*trial_points(record), *took], params(record.config, RECORD_FILE), {}, end)
     writer.log_data(run, record.data)
     writer.set_status(run, "FAILED" if record.status == "failed" else "FINISHED", end)
 

@@ -1,6 +1,6 @@
-"""The calls that write to MLflow: as few as its limits allow, and on SQLite many of them in one transaction.
+"""The calls that write to MLflow: as few as its limits allow, and in a database many of them in one transaction.
 
-MLflow commits several times a call, and on SQLite each commit waits for the disk. So a SQLite store of our own
+MLflow commits several times a call, and each commit waits for the disk. So a store of our own, on SQLite or PostgreSQL,
 joins all its sessions into one transaction: what was written is there whole or not at all, after one wait.
 """
 
@@ -23,10 +23,12 @@ from mlflow.tracking._tracking_service.utils import _get_store
 from sqlalchemy.orm import Session, sessionmaker
 
 from repro.ledger.content import Point, milliseconds
+from repro.ledger.database import is_postgres
+from repro.ledger.locking import Held, locked
 from repro.ledger.names import MAX_NAME, NOTE, TERMINAL, cut
 from repro.ledger.runs import local_place
 from repro.ledger.sql import RunRow
-from repro.ledger.store import locked, mlflow_errors
+from repro.ledger.store import mlflow_errors
 from repro.schema.errors import StoreError
 
 METRICS_A_BATCH, PARAMS_A_BATCH, TAGS_A_BATCH = 800, 100, 100
@@ -42,6 +44,8 @@ class Writer:
     """MLflow's `AbstractStore`."""
     transaction: Callable[[], AbstractContextManager[None]]
     """Writes what is written inside at once, where the store can; nothing may read the store by other means meanwhile."""
+    keep: Callable[[], None]
+    """Raises a `StoreError` if others may write by now."""
     experiments: dict[str, str] = field(default_factory=dict)
     """Ids of the experiments that were looked up, by name."""
 
@@ -78,6 +82,7 @@ class Writer:
 
     def create_run(self, experiment_id: str, name: str, started: str, tags: Mapping[str, str]) -> RunRow:
         """Create a run with all its tags in one call. Its user is unknown: records name no people."""
+        self.keep()
         title = cut(name, MAX_NAME, "the tags")
         marks = [RunTag(*tag) for tag in tags.items()]
         info = self.store.create_run(experiment_id, "unknown", milliseconds(started), marks, title).info
@@ -137,30 +142,40 @@ class Writer:
         self.store.update_run_info(run.run_id, RunStatus.from_string(status), end, None)
 
 
-def open_writer(uri: str) -> Writer:
-    """Open a store that exists, by its absolute URI."""
-    if uri.startswith("sqlite:"):
-        store = _sqlite_store(uri, str(Path(DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).absolute()))
+def open_writer(held: Held) -> Writer:
+    """Open a store that is held by this writer."""
+    if held.uri.startswith("sqlite:"):
+        store = _own_store(held.uri, str(Path(DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).absolute()))
         store.engine.dispose()  # pooled connections would still write to a file that was deleted meanwhile
-        return Writer(uri, store, lambda: _one_transaction(store))
-    return Writer(uri, _get_store(uri), nullcontext)  # type: ignore[no-untyped-call]
+        return Writer(held.uri, store, lambda: _one_transaction(store), held.keep)
+    if is_postgres(held.uri):
+        # MLflow's server takes the same variable.
+        root = os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or str(
+            Path(DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).absolute()
+        )
+        store = _own_store(held.uri, root)
+        return Writer(held.uri, store, lambda: _one_transaction(store), held.keep)
+    return Writer(held.uri, _get_store(held.uri), nullcontext, held.keep)  # type: ignore[no-untyped-call]
 
 
 @cache
-def _sqlite_store(uri: str, artifacts: str) -> Any:
+def _own_store(uri: str, artifacts: str) -> Any:
     """Return a store beside the one that MLflow shares in this process: others must not join our transactions."""
     return SqlAlchemyStore(uri, artifacts)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
 def _one_transaction(store: Any) -> Iterator[None]:
-    """Let every session of a SQLite store be a savepoint in one transaction, which an error rolls back."""
+    """Let every session of a database be a savepoint in one transaction, which an error rolls back."""
     with store.engine.connect() as connection:
-        # What MLflow sets in each session; inside a transaction SQLite ignores the first.
-        for setting in ("foreign_keys = ON", "busy_timeout = 20000", "case_sensitive_like = true"):
-            connection.exec_driver_sql(f"PRAGMA {setting}")
-        connection.commit()
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if store.db_type == "sqlite":
+            # What MLflow sets in each session; inside a transaction SQLite ignores the first.
+            for setting in ("foreign_keys = ON", "busy_timeout = 20000", "case_sensitive_like = true"):
+                connection.exec_driver_sql(f"PRAGMA {setting}")
+            connection.commit()
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.begin()
         sessions = sessionmaker(bind=connection, join_transaction_mode="create_savepoint")
 
         @contextmanager
@@ -194,5 +209,5 @@ def writing() -> Iterator[Writer]:
     Raises:
         StoreError: if the store cannot be created, locked, reached, read or written.
     """
-    with locked() as uri, mlflow_errors(uri):
-        yield open_writer(uri)
+    with locked() as held, mlflow_errors(held.uri):
+        yield open_writer(held)

@@ -392,10 +392,13 @@ def test_a_full_disk_loses_nothing_that_was_there(home: Path, monkeypatch: pytes
     def full(*given: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    for target in ("repro.schema.files.os.replace", "repro.ledger.writer._write_files"):
+    for target, told in (
+        ("repro.schema.files.os.replace", "No space left"),
+        ("repro.ledger.writer._write_files", "the disk is full"),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(target, full)
-            with pytest.raises(StoreError, match="No space left"):
+            with pytest.raises(StoreError, match=told):
                 add("invalidated", "Wrong corpus.")
         assert artifact().read_bytes() == before[1]
         assert sorted(path.name for path in file.parent.iterdir()) == sorted([file.name, file.name.split(".")[0]])

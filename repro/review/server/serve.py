@@ -26,6 +26,7 @@ from repro.review.pictures.charts import NoChart
 from repro.review.server.live import RUNNING_JSON, RUNNING_PAGE, Watch, running_json, running_page
 from repro.review.server.nearest import nearest_address
 from repro.review.server.shelf import Shelf
+from repro.review.server.turns import turns
 from repro.review.site import Content
 from repro.review.wording.readable import readable
 from repro.schema.errors import ReproError
@@ -66,31 +67,43 @@ def create_app() -> Any:
     from mlflow.server import app
     from mlflow.server.fastapi_app import create_fastapi_app
 
+    app.register_blueprint(turns(_place()))
     app.register_blueprint(_pages())
     return create_fastapi_app(app)
 
 
 def create_app_with_login() -> Any:
-    """Return MLflow's application with its login, which covers the pages too.
+    """Return MLflow's application with its login, which covers the pages too: whoever has an account may read them.
 
     Needs `Flask-WTF<2` and the variables `MLFLOW_FLASK_SERVER_SECRET_KEY` and `MLFLOW_AUTH_ADMIN_PASSWORD`.
     """
-    from mlflow.server import app
+    from mlflow.server import app, auth
     from mlflow.server.auth import create_app as with_login
 
+    # After the login MLflow refuses everybody but its keeper whatever it has no rule for, as it has none for our pages.
+    known, ours = getattr(auth, "_is_known_ungated_route", None), _place()
+    if known is not None:
+        auth._is_known_ungated_route = lambda path: known(path) or path == ours or path.startswith(f"{ours}/")
+    app.register_blueprint(turns(_place()))
     app.register_blueprint(_pages())
     return with_login(app)
+
+
+def _place() -> str:
+    """Return the address of the pages below the server's own."""
+    from mlflow.server.handlers import _add_static_prefix
+
+    return str(_add_static_prefix("/repro"))
 
 
 def _pages(shelf: Shelf | None = None) -> Any:
     """Return the pages as a blueprint; unless it is given its pages it reads the store that the server was started with."""
     from flask import Blueprint, Response, request
     from mlflow.server.constants import BACKEND_STORE_URI_ENV_VAR
-    from mlflow.server.handlers import _add_static_prefix
 
     if os.environ.get(BACKEND_STORE_URI_ENV_VAR):
         os.environ["MLFLOW_TRACKING_URI"] = os.environ[BACKEND_STORE_URI_ENV_VAR]
-    pages = Blueprint("repro", __name__, url_prefix=_add_static_prefix("/repro"))
+    pages = Blueprint("repro", __name__, url_prefix=_place())
     shelf, watch = shelf or Shelf(), Watch()
 
     # Neither style nor what runs may hang on the ledger: a page that says what is wrong with it needs them.
@@ -184,12 +197,13 @@ def serve(host: str = "127.0.0.1", port: int = 5000, say: Callable[[str], None] 
         server = subprocess.Popen(
             [
                 *(sys.executable, "-m", "mlflow", "server", "--app-name", "repro", "--workers", "1"),
-                *("--backend-store-uri", uri, "--host", host, "--port", str(port)),
+                *("--host", host, "--port", str(port)),
             ],
             stdout=stream,
             stderr=subprocess.STDOUT,
-            # MLflow's job runner is of no use to pages and costs seconds and processes.
-            env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ},
+            # MLflow's job runner is of no use to pages and costs seconds and processes. Among the arguments every user of the
+            # machine could read the store's password.
+            env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ, "MLFLOW_BACKEND_STORE_URI": uri},
             start_new_session=True,
         )
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
