@@ -8,7 +8,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 # Coverage is counted where everything is run, over both suites; alone the fast one goes without.
 COVERAGE := $(if $(filter test-all,$(MAKECMDGOALS)),--cov --cov-report=)
 
-.PHONY: demo test test-all verify bench lint format clean
+.PHONY: demo test test-all verify bench lint format lock clean
 
 demo: $(VENV)/.installed ## judge real claims in a few minutes; ends with verdicts and the pages
 	$(VENV)/bin/repro demo
@@ -30,6 +30,10 @@ lint: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test ## speed as ratios, side by side in one run
 	$(VENV)/bin/python -m benchmarks
+
+lock: ## write down what is installed, for the container (docs/reproducible_runs.md)
+	$(VENV)/bin/python -m repro.launch.rerun.write_lock > requirements.lock.new
+	mv requirements.lock.new requirements.lock
 
 format: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check --fix .

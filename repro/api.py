@@ -135,7 +135,7 @@ def run(
     Args:
         claims: names or globs.
         scale: where to run; the default is `full` or `cpu`, as for `repro run`.
-        executor: `inline` or `processes`.
+        executor: `inline`, `processes`, `slurm` or `ray`; what only writes a plan out, `detached`, is for the command line.
         overrides: Hydra overrides; those of sealed things make the attempt exploratory.
         new_seeds: make a new attempt with seeds that none has used.
 

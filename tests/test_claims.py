@@ -9,7 +9,7 @@ from repro.catalog.compose import compose
 from repro.catalog.index import load_index
 from repro.catalog.load import load_dataset, load_study
 from repro.launch.attempt import carry_out, conclude
-from repro.launch.records import RecordStore
+from repro.launch.records.store import RecordStore
 from repro.launch.session import prepare
 from repro.schema.dataset import find
 from repro.schema.verdict import Verdict
@@ -149,8 +149,8 @@ def test_what_only_a_gpu_can_run_is_run_small_by_another_study() -> None:
 @pytest.mark.parametrize("study", STUDIES)
 def test_every_scale_of_a_study_lays_out_its_trials(study: str) -> None:
     from repro.catalog.load import load_scale
-    from repro.launch.layout import lay_out
-    from repro.launch.plan import replicate_numbers
+    from repro.launch.planning.layout import lay_out
+    from repro.launch.planning.plan import replicate_numbers
 
     loaded = load_study(study)
     for scale in loaded.scales:

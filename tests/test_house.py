@@ -30,8 +30,13 @@ ALLOWED_ACROSS = {("review", "cite"), ("cli", "api"), ("cli", "cli")}
 ONLY_THERE = {
     "mlflow": ("repro/ledger/", "repro/review/server/serve.py"),
     "hydra": ("repro/catalog/",),
-    "omegaconf": ("repro/catalog/", "repro/launch/layout.py", "repro/cli/config_command.py"),
-    "torch": ("repro/lab/", "repro/launch/provenance.py", "repro/launch/worker.py"),
+    "omegaconf": ("repro/catalog/", "repro/launch/planning/layout.py", "repro/cli/config_command.py"),
+    "torch": (
+        "repro/lab/",
+        "repro/launch/provenance/origin.py",
+        "repro/launch/running/ranks.py",
+        "repro/launch/worker.py",
+    ),
     "flask": ("repro/review/",),
 }
 

@@ -13,7 +13,8 @@ from repro.schema.errors import ConfigError, nearest
 from repro.schema.study import Scale, Study
 
 SELECTIONS = ("claim", "protocol", "scale", "executor", "replicates")
-"""Keys that choose what runs and how often; every other key changes something that is sealed, but for `executor.*`.
+"""Keys that choose what runs and how often; every other key changes something that is sealed, but for `executor.*` and a study's
+`resources`, which say where trials run.
 
 `replicates` is part of the seal and chosen before the first trial, as a scale is: it makes nothing exploratory."""
 
@@ -118,7 +119,7 @@ def _compose_one(claim: str, protocol: str, study: str, scale: str, executor: st
     where = f"{claim}, as composed"
     checked: Claim = parse("claim", claim, config["claim"], where)
     check_claim(checked, where)
-    sealed = tuple(o for o in overrides if not _key(o).startswith("executor.") and _key(o) != "replicates")
+    sealed = tuple(o for o in overrides if not _is_free(_key(o)))
     params = config["study"].get("params") or {}
     prefix = "study.params."
     typed = {_key(o).removeprefix(prefix).split(".")[0] for o in sealed if _key(o).startswith(prefix)}
@@ -217,6 +218,14 @@ def _split_selections(overrides: Sequence[str]) -> tuple[dict[str, str], list[st
         else:
             rest.append(override)
     return chosen, rest
+
+
+def _is_free(key: str) -> bool:
+    """Say whether an override changes nothing that is sealed."""
+    if key == "replicates" or key.startswith("executor."):
+        return True
+    scaled = key.split(".")[3:] if key.startswith("study.scales.") else key.split(".")[1:]
+    return key.startswith("study.") and scaled[:1] == ["resources"]
 
 
 def _key(override: str) -> str:

@@ -247,7 +247,14 @@ def _origin(
 
 def _take_in(dossier: Dossier, origin: Mapping[str, Any], figure: Draw | None) -> tuple[Attempt, Standing]:
     """Write somebody else's attempt to the ledger; return it as it stands there, and whether it was there."""
-    from repro.ledger.content import CLAIM_FILE, SOURCES_FILE, claim_text, sources_text
+    from repro.ledger.content import (
+        CLAIM_FILE,
+        PROVENANCE_FILE,
+        SOURCES_FILE,
+        claim_text,
+        provenance_text,
+        sources_text,
+    )
     from repro.ledger.write import record_attempts
 
     attempt = theirs(dossier.attempt, origin)
@@ -274,6 +281,8 @@ def _take_in(dossier: Dossier, origin: Mapping[str, Any], figure: Draw | None) -
         CLAIM_FILE: claim_text(dossier.paper, dossier.claim, dossier.data),
         SOURCES_FILE: sources_text(dossier.sources),
     }
+    if dossier.provenance is not None:
+        kept[PROVENANCE_FILE] = provenance_text(dossier.provenance)
     drawn = {attempt.id: figure(dossier.claim, dossier.attempt)} if figure and attempt.verdict else {}
     failures = [record for record in dossier.records if record.status == "failed"]
     record_attempts(

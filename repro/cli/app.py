@@ -11,6 +11,7 @@ from repro.cli import (
     config_command,
     demo_command,
     evidence_command,
+    gc_command,
     import_command,
     judge_command,
     keygen_command,
@@ -20,6 +21,7 @@ from repro.cli import (
     pages_command,
     plan_command,
     publish_command,
+    rerun_command,
     run_command,
     scout_command,
     serve_command,
@@ -28,6 +30,7 @@ from repro.cli import (
     source_command,
     status_command,
     verify_command,
+    watch_command,
 )
 
 app = typer.Typer(
@@ -64,9 +67,12 @@ app.command("plan")(plan_command.plan)
 app.command("run")(run_command.run)
 app.command("collect")(collect_command.collect)
 app.command("judge")(judge_command.judge)
+app.command("rerun")(rerun_command.rerun)
 app.command("status")(status_command.status)
+app.command("watch")(watch_command.watch)
 app.command("calibrate")(calibrate_command.calibrate)
 app.command("config")(config_command.config)
+app.command("gc")(gc_command.gc)
 app.command("demo")(demo_command.demo)
 # review
 app.command("list")(list_command.list_claims)

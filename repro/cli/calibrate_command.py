@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.progress import TaskID
 
-    from repro.launch.calibration import Wanted
+    from repro.launch.calibration.calibrate import Wanted
     from repro.schema.calibration import Calibration, Scenario
     from repro.schema.errors import ReproError
     from repro.schema.verdict import Sealed
@@ -50,7 +50,7 @@ def calibrate(
     from rich.console import Console
 
     from repro.catalog.index import load_index
-    from repro.launch.calibration import find
+    from repro.launch.calibration.calibrate import find
     from repro.ledger.write import record_calibrations
 
     wanted, unreadable = find(words, load_index())
@@ -87,7 +87,7 @@ def calibrate_all(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    from repro.launch.calibration import calibration_of
+    from repro.launch.calibration.calibrate import calibration_of
     from repro.schema.errors import EstimateError, ReproError
 
     found: list[tuple[Calibration, Sealed]] = []

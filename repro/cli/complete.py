@@ -16,7 +16,7 @@ def complete_words(incomplete: str) -> list[str]:
         "claim": tuple(index.claims),
         "scale": SCALES,
         "protocol": tuple(sorted({name for entry in index.claims.values() for name in entry.protocols})),
-        "executor": ("inline", "processes"),
+        "executor": ("inline", "processes", "slurm", "ray", "detached"),
     }.get(key, ())
     return [f"{key}={option}" for option in options if option.startswith(value)]
 

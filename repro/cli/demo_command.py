@@ -32,7 +32,7 @@ def demo(
     from repro.cli.calibrate_command import calibrate_all, table
     from repro.cli.progress import prepare_with_status, run_with_progress
     from repro.cli.render import summary
-    from repro.launch.calibration import find
+    from repro.launch.calibration.calibrate import find
     from repro.launch.session import record_blocked_claims
     from repro.launch.staleness import write_stale
     from repro.ledger.write import record_calibrations

@@ -24,8 +24,8 @@ def judge(
     """
     from repro.catalog.index import load_index
     from repro.cli.run_command import report
+    from repro.launch.planning.stored import has_attempts
     from repro.launch.session import judge_again
-    from repro.launch.stored import has_attempts
     from repro.review.pictures.figures import interval_figure
     from repro.schema.errors import PlanError, ReproError
     from repro.schema.verdict import Attempt

@@ -21,7 +21,7 @@ def pages(
     """
     from rich.console import Console
 
-    from repro.launch.planned import write_planned
+    from repro.launch.planning.planned import write_planned
     from repro.launch.staleness import write_stale
     from repro.review.load import open_book
     from repro.review.site import write_site

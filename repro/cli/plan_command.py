@@ -78,9 +78,9 @@ def plan(
     """
     from repro.catalog.index import load_index
     from repro.launch.attempt import to_run
-    from repro.launch.cost import Budget
-    from repro.launch.planfile import write_plan
-    from repro.launch.records import RecordStore
+    from repro.launch.planning.cost import Budget
+    from repro.launch.planning.planfile import write_plan
+    from repro.launch.records.store import RecordStore
     from repro.launch.session import Wishes, prepare, sealing_provenance
     from repro.schema.errors import PlanError
     from repro.schema.places import records_dir
@@ -118,7 +118,7 @@ def carry(trials: Sequence["TrialSpec"], directory: Path) -> str:
     """Write the data that trials need into a directory, and say what is there now; empty where none is needed."""
     from rich.console import Console
 
-    from repro.launch.data_needs import carry_data
+    from repro.launch.planning.data_needs import carry_data
 
     with Console(stderr=True).status(f"writing data to {directory}"):
         files = carry_data(trials, directory)

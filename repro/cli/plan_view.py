@@ -12,10 +12,10 @@ from repro.catalog.load import load_study
 from repro.judge.forecast import Forecast, Outlook
 from repro.judge.looks import seeds_of_look
 from repro.judge.numbers import duration, significant
-from repro.launch.cost import Cost, Speeds, cost_of, speeds
-from repro.launch.data_needs import needs_of
-from repro.launch.provenance import fingerprint
-from repro.launch.records import RecordStore
+from repro.launch.planning.cost import Cost, Speeds, cost_of, speeds
+from repro.launch.planning.data_needs import needs_of
+from repro.launch.provenance.origin import fingerprint
+from repro.launch.records.store import RecordStore
 from repro.launch.session import Prepared
 from repro.schema.places import records_dir
 from repro.schema.trial import PlannedAttempt, TrialSpec

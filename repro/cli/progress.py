@@ -18,7 +18,9 @@ from rich.progress import (
 
 from repro.catalog.index import Index
 from repro.launch.attempt import Concluded, to_run
-from repro.launch.records import RecordStore
+from repro.launch.records.store import RecordStore
+from repro.launch.running.interrupts import exit_code, stoppable
+from repro.launch.running.limits import start_anew_if_hung
 from repro.launch.session import Prepared, Wishes, launch, prepare
 from repro.review.pictures.figures import interval_figure
 from repro.schema.places import records_dir
@@ -32,6 +34,7 @@ def run_with_progress(prepared: Prepared) -> list[Concluded]:
     store = RecordStore(records_dir())
     # All looks count: if an early one decides, the bar jumps to its end.
     missing = to_run(prepared.plan, store, all_looks=True)
+    start_anew_if_hung()
     with watching(store, missing, "To go on, run the same command again", "judged and recorded") as on_record:
         return launch(prepared, interval_figure, on_record)
 
@@ -82,14 +85,18 @@ def watching(
                 progress.console.print(
                     f"failed: {record.label or record.key[:8]}: {record.error}", style="red", markup=False
                 )
+            elif record.status == "diverged" or record.error:
+                said = f": {record.error}" if record.error else ""
+                progress.console.print(f"{record.status}: {record.label or record.key[:8]}{said}", markup=False)
 
         try:
-            yield on_record
+            with stoppable():
+                yield on_record
             progress.update(count, completed=max(len(missing), 1), description=at_last)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as reason:
             stopped = f"Stopped with {len(done_keys)} of {len(missing)} trials finished; they are kept."
             progress.console.print(f"{stopped} {cure}.", markup=False, soft_wrap=True)
-            raise typer.Exit(130) from None
+            raise typer.Exit(exit_code(reason)) from None
         finally:
             stop.set()
             watcher.join()

@@ -5,8 +5,10 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from repro.ledger.kept import kept_provenance
 from repro.review.book import Book, attempts_of, is_theirs, problems_of, stands
 from repro.review.facts import added, citing, odds
+from repro.review.facts.ran_on import took
 from repro.schema.claim import Claim
 from repro.schema.plain_text import plain
 from repro.schema.verdict import Attempt
@@ -57,6 +59,8 @@ def _about(book: Book, attempt: Attempt) -> list[Text]:
         lines.append(
             Text(f"{name}: {plain(added.origin_text(attempt))}", style="" if stands(book, attempt) else "yellow")
         )
+    if how := took(kept_provenance(attempt.id)):
+        lines.append(Text(f"{name}: {'; '.join(how)}", style="dim"))
     result = book.published.get(attempt.id)
     if result is not None:
         lines.append(Text(f"{name}: evidence sha256:{result.evidence}, in docs/results/{result.place}", style="dim"))

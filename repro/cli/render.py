@@ -227,7 +227,7 @@ def next_step(claim: Claim, attempt: Attempt) -> str:
 def _more_seeds(claim: Claim, attempt: Attempt) -> str:
     """Return the command for as many seeds as it takes: by what this attempt saw, and for the next plan not to be refused."""
     from repro.judge.forecast import forecast
-    from repro.launch.pilots import pilots_of
+    from repro.launch.planning.pilots import pilots_of
 
     sealed, looks = attempt.sealed, attempt.sealed.looks
     parts = attempt.verdict.parts.values() if attempt.verdict else ()

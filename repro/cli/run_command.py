@@ -9,6 +9,7 @@ from repro.cli.complete import complete_words
 from repro.cli.plan_command import IndicativeOption, MaxGpuHoursOption, PeakOption, PilotOption, UtilisationOption
 
 if TYPE_CHECKING:
+    from repro.launch.executors.detached import HandedOver
     from repro.launch.session import Prepared
     from repro.schema.verdict import Attempt
 
@@ -29,6 +30,12 @@ def run(
     pilot: PilotOption = None,
     peak_flops: PeakOption = None,
     utilisation: UtilisationOption = None,
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic", help="Ask torch for deterministic algorithms; what has none is kept beside each record."
+        ),
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 unless every verdict is a match.")] = False,
     cfg: Annotated[str | None, typer.Option("--cfg", help="Print the composed config (`job`) and run nothing.")] = None,
     multirun: Annotated[
@@ -44,6 +51,10 @@ def run(
     the attempt exploratory: recorded and shown, never citable; replicates= does not, it is chosen before the first
     trial. A plan that can hardly decide is refused unless --indicative; `repro plan` says what it needs.
 
+    executor= says where trials run: inline (the default, one after the other), processes (side by side on this machine),
+    slurm (jobs, docs/slurm.md), ray (a Ray cluster, docs/ray.md), or detached (nothing runs, the plan and its data are
+    written to executor.directory to take along, docs/run_elsewhere.md). Its settings, as executor.jobs=4, are not sealed.
+
     \b
     Examples:
       repro run bayes/positive_predictive_value
@@ -51,6 +62,8 @@ def run(
       repro run claim=attention/quadratic_time scale=cpu
       repro run chinchilla/isoflop_params_exponent scale=smoke,cpu executor=processes
       repro run CLAIM scale=gpu replicates=12 --max-gpu-hours 2
+      repro run CLAIM scale=gpu executor=slurm executor.partition=gpu executor.jobs=16
+      repro run CLAIM scale=gpu executor=detached executor.directory=along/
       repro run chinchilla/isoflop_params_exponent scale=smoke study.params.lr=1e-3,3e-3   (exploratory sweep)
     """
     del multirun
@@ -62,13 +75,20 @@ def run(
 
         print_config(words, index, cfg)
         return
+    if deterministic:
+        from repro.launch.running.determinism import ask_for_determinism
+
+        ask_for_determinism()
     from repro.cli.progress import prepare_with_status, run_with_progress
-    from repro.launch.cost import Budget
-    from repro.launch.session import Wishes
+    from repro.launch.planning.cost import Budget
+    from repro.launch.session import Wishes, detach, is_detached
 
     wishes = Wishes(indicative, pilot, Budget(None, max_gpu_hours, peak_flops, utilisation))
     prepared = prepare_with_status(words, index, new_seeds, wishes)
     report_indicative(prepared)
+    if is_detached(prepared.requests[0].executor):
+        report_detached(detach(prepared), as_json)
+        return
     concluded = run_with_progress(prepared)
     report([item.attempt for item in concluded], as_json, strict)
 
@@ -78,6 +98,20 @@ def report_indicative(prepared: "Prepared") -> None:
     for attempt in prepared.plan.attempts:
         if attempt.requested and attempt.sealed.indicative:
             print(f"{attempt.id} is sealed as indicative: it can hardly decide, and says so for ever.", file=sys.stderr)
+
+
+def report_detached(written: "HandedOver", as_json: bool) -> None:
+    """Say what was written and what is left to do: nothing ran, so nothing is judged."""
+    if as_json:
+        from repro.cli.json_output import print_json
+
+        data = str(written.data) if written.data else None
+        print_json("run", attempts=[], plan=str(written.plan), data=data, there=written.there, back=written.back)
+        return
+    carried = f", with its data in {written.data}" if written.data else ""
+    print(f"Sealed and written to {written.plan}{carried}. Nothing ran here, and nothing is judged yet.")
+    print(f"In that directory, wherever it is taken; run it again to resume:\n  {written.there}")
+    print(f"When it is back here with its records:\n  {written.back}")
 
 
 def report(attempts: list["Attempt"], as_json: bool, strict: bool) -> None:

@@ -9,8 +9,8 @@ import typer
 from repro.cli.complete import complete_scout
 
 if TYPE_CHECKING:
-    from repro.launch.scout_findings import Budget, Rates
-    from repro.launch.scouting import Scouting
+    from repro.launch.scouting.findings import Budget, Rates
+    from repro.launch.scouting.scout import Scouting
     from repro.schema.trial import TrialRecord
 
 
@@ -53,8 +53,8 @@ def scout(
     """
     from rich.console import Console
 
-    from repro.launch.records import RecordStore
-    from repro.launch.scouting import scouting_of
+    from repro.launch.records.store import RecordStore
+    from repro.launch.scouting.scout import scouting_of
     from repro.schema.errors import PlanError
     from repro.schema.places import home_dir
 
@@ -119,7 +119,7 @@ def _number(word: str) -> float | None:
 
 def _write(scouting: "Scouting", out: Path, data: Path | None, words: str) -> None:
     from repro.cli.plan_command import carry
-    from repro.launch.planfile import write_plan
+    from repro.launch.planning.planfile import write_plan
 
     write_plan(scouting.plan, out)
     carried = carry(scouting.trials, data) if data is not None else ""
@@ -133,8 +133,8 @@ def _train(scouting: "Scouting", store: Any) -> None:
     """Run what has no record yet, showing how far it is."""
     from repro.cli.progress import watching
     from repro.launch.executors import execute
+    from repro.launch.running.trials import check_spec
     from repro.launch.session import fetch_data
-    from repro.launch.trials import check_spec
 
     missing = scouting.missing(store)
     if not missing:
@@ -152,7 +152,7 @@ def _print_findings(scouting: "Scouting", records: "Sequence[TrialRecord]") -> N
     from rich.table import Table
 
     from repro.judge.numbers import significant
-    from repro.launch.scout_findings import budgets_of, rates_of
+    from repro.launch.scouting.findings import budgets_of, rates_of
 
     console = Console()
     study, scale = scouting.study.id, scouting.scale.name
@@ -199,7 +199,7 @@ def _round(size: float | None) -> str:
 def _what_is_wrong(budget: "Budget") -> str:
     """Say what keeps a budget's grid from being centred; empty where nothing does."""
     from repro.judge.numbers import significant
-    from repro.launch.scout_findings import BESIDE
+    from repro.launch.scouting.findings import BESIDE
 
     wrong = []
     if budget.optimum is None:
@@ -224,7 +224,7 @@ def _rate_line(sweep: "Rates") -> str:
 
 def _yaml_lines(scouting: "Scouting", budgets: "Sequence[Budget]", sweeps: "Sequence[Rates]") -> list[str]:
     """Return the lines for the study's file, with a question mark for what these runs do not tell."""
-    from repro.launch.scout_findings import best_rate, first_sizes
+    from repro.launch.scouting.findings import best_rate, first_sizes
 
     lines = []
     if scouting.ladder:
@@ -245,7 +245,7 @@ def _print_json(scouting: "Scouting", records: "Sequence[TrialRecord]") -> None:
     from dataclasses import asdict
 
     from repro.cli.json_output import print_json
-    from repro.launch.scout_findings import best_rate, budgets_of, first_sizes, rates_of
+    from repro.launch.scouting.findings import best_rate, budgets_of, first_sizes, rates_of
 
     budgets, sweeps = budgets_of(scouting, records), rates_of(records)
     print_json(

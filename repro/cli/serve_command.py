@@ -17,7 +17,7 @@ def serve(
     Example:
       repro serve --port 5001
     """
-    from repro.launch.planned import write_planned
+    from repro.launch.planning.planned import write_planned
     from repro.launch.staleness import write_stale
     from repro.review.server.serve import serve as serve_pages
 

@@ -1,17 +1,22 @@
 """Carries out a plan: runs what has no record yet, then turns records into estimates and estimates into verdicts."""
 
+import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from repro.catalog.estimators import estimate_arm
 from repro.judge.facts import facts
 from repro.judge.looks import judge_look_by_look, seeds_of_look
 from repro.judge.validity import validity
-from repro.launch.executors import execute
-from repro.launch.provenance import fingerprint
-from repro.launch.records import RecordStore
+from repro.launch.executors import ELSEWHERE, execute
+from repro.launch.planning.keys import by_key, key_of
+from repro.launch.provenance.origin import fingerprint
+from repro.launch.records.store import RecordStore
+from repro.launch.running.limits import hung_before
+from repro.launch.running.sharing import wait_for_one
+from repro.schema.study import Resources
 from repro.schema.trial import Plan, PlannedAttempt, TrialRecord, TrialSpec
 from repro.schema.verdict import Attempt, Estimate
 
@@ -25,7 +30,13 @@ class Concluded:
     failures: tuple[TrialRecord, ...]
 
 
-def to_run(plan: Plan, store: RecordStore, all_looks: bool = False) -> list[TrialSpec]:
+def to_run(
+    plan: Plan,
+    store: RecordStore,
+    all_looks: bool = False,
+    anywhere: bool = False,
+    done: Collection[str] = (),
+) -> list[TrialSpec]:
     """Return the trials of requested attempts that have no finished record on this machine.
 
     Of an attempt with several looks, those of the look it has reached: none if an earlier look decided.
@@ -34,8 +45,10 @@ def to_run(plan: Plan, store: RecordStore, all_looks: bool = False) -> list[Tria
         plan: with its trials.
         store: holds the records.
         all_looks: count the trials of all looks, as if none decided early.
+        anywhere: a timing of another machine is a finished record too, as where trials are placed on others.
+        done: keys of trials whose records were written just now, so that they need not be read for this.
     """
-    specs = {spec.key: spec for spec in plan.trials}
+    specs = by_key(plan.trials)
     prints = {device: fingerprint(device) for device in {spec.device for spec in plan.trials}}
     wanted = set()
     for attempt in plan.attempts:
@@ -44,7 +57,17 @@ def to_run(plan: Plan, store: RecordStore, all_looks: bool = False) -> list[Tria
             if look > 1 and not all_looks:
                 look, _ = judge_look_by_look(attempt.sealed, _Reading(attempt, specs, store, prints).estimates)
             wanted |= {key for keys in arms_at(attempt, specs, look).values() for key in keys}
-    return [spec for spec in plan.trials if spec.key in wanted and not store.ran_here(spec, prints[spec.device])]
+    present = store.keys()
+
+    def is_done(spec: TrialSpec) -> bool:
+        if key_of(spec) not in present:
+            return False
+        if key_of(spec) in done:
+            return True
+        here = prints[spec.device]
+        return store.find(spec, here) is not None if anywhere else store.ran_here(spec, here)
+
+    return [spec for spec in plan.trials if key_of(spec) in wanted and not is_done(spec)]
 
 
 def arms_at(planned: PlannedAttempt, specs: Mapping[str, TrialSpec], look: int) -> dict[str, tuple[str, ...]]:
@@ -63,8 +86,14 @@ class _Reading:
     specs: Mapping[str, TrialSpec]
     store: RecordStore
     prints: Mapping[str, str]
+    read: dict[int, dict[str, TrialRecord]] = field(default_factory=dict)
 
     def records(self, look: int) -> dict[str, TrialRecord]:
+        if look not in self.read:
+            self.read[look] = self._records(look)
+        return self.read[look]
+
+    def _records(self, look: int) -> dict[str, TrialRecord]:
         keys = {key for keys in arms_at(self.planned, self.specs, look).values() for key in keys}
         found = {key: self.store.find(self.specs[key], self.prints[self.specs[key].device]) for key in keys}
         return {key: record for key, record in found.items() if record is not None}
@@ -78,16 +107,45 @@ class _Reading:
 
 
 def carry_out(
-    plan: Plan, store: RecordStore, settings: Mapping[str, Any], on_record: Callable[[TrialRecord], None] | None = None
+    plan: Plan,
+    store: RecordStore,
+    settings: Mapping[str, Any],
+    on_record: Callable[[TrialRecord], None] | None = None,
+    asked: Mapping[str, Resources] | None = None,
 ) -> None:
-    """Run what is missing, look by look; retry failed trials as often as the executor's `retries` says."""
+    """Run what is missing, look by look; retry failed trials as often as the executor's `retries` says.
+
+    Trials that another launcher runs at this moment are left to it, and waited for at the end.
+
+    Args:
+        plan: to carry out.
+        store: takes the records.
+        settings: the executor's config.
+        on_record: called with each record.
+        asked: what trials ask of their machine, by key.
+    """
+    elsewhere = settings.get("kind") in ELSEWHERE
     most = 1 + int(settings.get("retries") or 0)
-    tries: Counter[str] = Counter()
-    while missing := [spec for spec in to_run(plan, store) if tries[spec.key] < most]:
-        tries.update(spec.key for spec in missing)
-        for record in execute(missing, plan, store, settings):
+    tries = Counter(hung_before())
+    store.set_strays_aside()
+    done: set[str] = set()
+    while missing := [
+        spec for spec in to_run(plan, store, anywhere=elsewhere, done=done) if tries[key_of(spec)] < most
+    ]:
+        free = [spec for spec in missing if not store.is_reserved(spec)]
+        if not free:
+            print(f"{len(missing)} of the trials are run by another launcher; waiting for it.", file=sys.stderr)
+            wait_for_one(missing, store)
+            continue
+        before = tries.total()
+        for record in execute(free, plan, store, settings, asked):
+            tries[record.key] += 1
+            if record.status != "failed" and record.measures == "value":
+                done.add(record.key)
             if on_record is not None:
                 on_record(record)
+        if tries.total() == before and not any(store.is_reserved(spec) for spec in free):
+            tries.update(key_of(spec) for spec in free)  # an executor that leaves them to somebody else
 
 
 def conclude(
@@ -111,13 +169,14 @@ def conclude(
     Returns:
         The attempt with the trials that its look reads: `failed` without a verdict if one has no record, else `completed`.
     """
-    specs = {spec.key: spec for spec in plan.trials}
+    specs = by_key(plan.trials)
     devices = {specs[key].device for keys in planned.arms.values() for key in keys}
     reading = _Reading(planned, specs, store, {device: fingerprint(device) for device in devices})
     look, verdict = judge_look_by_look(planned.sealed, reading.estimates)
     arms, records = arms_at(planned, specs, look), reading.records(look)
     keys = {key for keys in arms.values() for key in keys}
-    failures = tuple(failure for key in sorted(keys) for failure in store.failures(key))
+    failed = store.failed_keys() & keys
+    failures = tuple(failure for key in sorted(failed) for failure in store.failures(key))
     missing, message = sorted(keys - set(records)), ""
     if missing:
         labels = ", ".join(specs[key].label or key[:8] for key in missing[:3])

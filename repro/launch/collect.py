@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from repro.launch.planfile import read_plan_and_provenance
-from repro.launch.records import RecordStore, check_belongs, read_record
-from repro.launch.stored import store_plan
+from repro.launch.planning.planfile import read_plan_and_provenance
+from repro.launch.planning.stored import store_plan
+from repro.launch.provenance.watch import carry_over
+from repro.launch.records.store import RecordStore, check_belongs, read_record
 from repro.schema.errors import RecordError
 from repro.schema.places import records_dir
 from repro.schema.trial import Plan
@@ -48,6 +49,7 @@ def take_over(directory: Path, plan_file: Path) -> Plan:
     store = RecordStore(records_dir())
     for record in taken:
         if record.status != "failed" or all(old.digest != record.digest for old in store.failures(record.key)):
+            carry_over(record, directory, store.directory)
             store.write(record)
     sealed = provenance or {}
     store_plan(plan, {attempt.id: sealed.get(attempt.id, UNKNOWN) for attempt in plan.attempts})

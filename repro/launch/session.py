@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from repro.catalog.as_sealed import claim_of, data_of, sources_of_records
 from repro.catalog.compose import Request, compose
@@ -10,15 +11,15 @@ from repro.catalog.estimators import estimator_is_sealed_one
 from repro.catalog.index import Index
 from repro.catalog.load import load, load_claim, load_scale, load_study
 from repro.judge.forecast import Outlook
-from repro.launch.admission import assess, require_admitted
 from repro.launch.attempt import Concluded, carry_out, conclude, to_run
-from repro.launch.cost import Budget, check_limit, cost_of, speeds
-from repro.launch.data_needs import listed, require_listed
-from repro.launch.plan import Shape, Source, make_plan, place, plan_attempt, readers_of, seeds_of
-from repro.launch.planfile import Provenance
-from repro.launch.provenance import attempt_provenance
-from repro.launch.records import RecordStore
-from repro.launch.stored import (
+from repro.launch.executors import check as check_executor
+from repro.launch.executors.detached import HandedOver, hand_over
+from repro.launch.planning.admission import assess, require_admitted
+from repro.launch.planning.cost import Budget, check_limit, cost_of, speeds
+from repro.launch.planning.data_needs import listed, require_listed
+from repro.launch.planning.plan import Shape, Source, make_plan, place, plan_attempt, readers_of, seeds_of
+from repro.launch.planning.planfile import Provenance
+from repro.launch.planning.stored import (
     config_of,
     is_stored,
     provenance_of,
@@ -27,12 +28,17 @@ from repro.launch.stored import (
     stored_at,
     stored_attempts,
 )
-from repro.ledger.content import CLAIM_FILE, SOURCES_FILE, claim_text, sources_text
+from repro.launch.provenance.origin import attempt_provenance
+from repro.launch.provenance.watch import gather, keep_environment
+from repro.launch.records.store import RecordStore
+from repro.ledger.content import CLAIM_FILE, PROVENANCE_FILE, SOURCES_FILE, claim_text, provenance_text, sources_text
 from repro.ledger.write import record_attempts, record_blocked
 from repro.schema.claim import Claim
 from repro.schema.errors import ConfigError, DataError, PlanError
 from repro.schema.places import records_dir
+from repro.schema.study import Resources
 from repro.schema.trial import Plan, PlannedAttempt, TrialRecord
+from repro.schema.trial_provenance import ProvenanceFile
 from repro.schema.verdict import Attempt
 
 Figure = Callable[[Claim, Attempt], str]
@@ -79,7 +85,8 @@ def prepare(
         store: False to look only: then nothing is refused for want of power, and nothing stored.
         wishes: pilot, price and limits.
         command: for the provenance.
-        need_data: have all data here before anything is sealed; else the trials that lack some fail and say so.
+        need_data: have all data here before anything is sealed; else the trials that lack some fail and say so. Where the
+            executor takes them along, they are needed in any case.
 
     Raises:
         DataError: if data are needed and cannot be had.
@@ -87,11 +94,11 @@ def prepare(
         PlanError: if an attempt can hardly decide, the plan costs more than is allowed, or trials lack their data.
     """
     requests = compose(words, index)
-    executors = {str(request.executor.get("kind")) for request in requests}
-    if len(executors) > 1:
-        raise ConfigError(
-            f"One launch has one executor, not {' and '.join(sorted(executors))}. Launch them one after the other."
-        )
+    settings = requests[0].executor
+    for other in (request.executor for request in requests):
+        _require_same(settings, other)
+    if store:
+        check_executor(settings)
     if len({request.replicates for request in requests}) > 1:
         raise ConfigError("One launch has one replicates=, no sweep over it: the number of seeds is chosen, not tuned.")
     records = RecordStore(records_dir())
@@ -108,16 +115,30 @@ def prepare(
         make_plan(requests, readers_of(index.claims), shapes), records, wishes.pilot, wishes.indicative
     )
     if store:
-        known = speeds(records)
-        check_limit(
-            to_run(plan, records, all_looks=True), lambda trials: cost_of(trials, known, wishes.budget), wishes.budget
-        )
+        if wishes.budget.max_gpu_hours is not None:  # every record is read for it
+            known = speeds(records)
+            check_limit(
+                to_run(plan, records, all_looks=True),
+                lambda trials: cost_of(trials, known, wishes.budget),
+                wishes.budget,
+            )
         require_admitted(plan, outlooks)
         require_listed(plan.trials)
-        if need_data:
+        if need_data or is_detached(settings):
             fetch_data(plan)
         store_plan(plan, _new_provenance(plan, ("repro", command, *words)))
     return Prepared(plan, tuple(requests), outlooks, wishes.budget)
+
+
+def _require_same(settings: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+    differing = [name for name in {**settings, **other} if settings.get(name) != other.get(name)]
+    if differing:
+        name = "kind" if "kind" in differing else differing[0]
+        word = "executor" if name == "kind" else f"executor.{name}"
+        raise ConfigError(
+            f"One launch has one executor, not {word}={settings.get(name)} and {word}={other.get(name)}. Launch them one after the "
+            f"other."
+        )
 
 
 def _begun(request: Request, source: Source, where: str, seeds: int, records: RecordStore) -> Shape | None:
@@ -135,7 +156,11 @@ def _begun(request: Request, source: Source, where: str, seeds: int, records: Re
 
 def _new_provenance(plan: Plan, command: tuple[str, ...]) -> Provenance:
     new = [attempt.id for attempt in plan.attempts if attempt.requested and not is_stored(attempt)]
-    return dict.fromkeys(new, attempt_provenance(command)) if new else {}
+    if not new:
+        return {}
+    recipes = tuple(sorted({spec.recipe for spec in plan.trials}))
+    sealed_in = {**attempt_provenance(command), "environment": keep_environment(recipes, records_dir())}
+    return dict.fromkeys(new, sealed_in)
 
 
 def sealing_provenance(plan: Plan) -> Provenance:
@@ -152,16 +177,44 @@ def fetch_data(plan: Plan) -> None:
 def launch(
     prepared: Prepared, figure: Figure, on_record: Callable[[TrialRecord], None] | None = None
 ) -> list[Concluded]:
-    """Run a prepared plan to its verdicts and record them in the ledger. Starting it again resumes it."""
+    """Run a prepared plan to its verdicts and record them in the ledger. Starting it again resumes it.
+
+    Raises:
+        ConfigError: if its executor runs nothing; see `detach`.
+    """
     try:
         fetch_data(prepared.plan)
     except DataError:
         if len(prepared.requests) == 1:
             raise
         # The other claims still run; the trials that lack the data fail and say what is missing.
-    settings = prepared.requests[0].executor
-    carry_out(prepared.plan, RecordStore(records_dir()), settings, on_record)
+    carry_out(
+        prepared.plan, RecordStore(records_dir()), prepared.requests[0].executor, on_record, resources_asked(prepared)
+    )
     return conclude_plan(prepared.plan, figure)
+
+
+def resources_asked(prepared: Prepared) -> dict[str, Resources]:
+    """Return what the studies say that their trials ask of a machine, by trial key."""
+    studies = {(request.study.id, request.scale.name): request.study for request in prepared.requests}
+    asked: dict[str, Resources] = {}
+    for attempt in prepared.plan.attempts:
+        study = studies.get((attempt.sealed.study, attempt.scale)) if attempt.requested else None
+        if study is not None:
+            asked |= dict.fromkeys(
+                (key for keys in attempt.arms.values() for key in keys), study.resources_at(attempt.scale)
+            )
+    return asked
+
+
+def is_detached(settings: Mapping[str, Any]) -> bool:
+    """Say whether an executor runs nothing, but writes out what is to be taken along."""
+    return settings.get("kind") == "detached"
+
+
+def detach(prepared: Prepared) -> HandedOver:
+    """Write a prepared plan and its data to where its executor says; its attempts stay planned until they are collected."""
+    return hand_over(prepared.plan, sealing_provenance(prepared.plan), prepared.requests[0].executor)
 
 
 def conclude_plan(plan: Plan, figure: Figure) -> list[Concluded]:
@@ -207,25 +260,33 @@ def write_to_ledger(concluded: Iterable[Concluded], figure: Figure) -> None:
     figures: dict[str, str] = {}
     failures: list[TrialRecord] = []
     keep: dict[str, dict[str, str]] = {}
+    ran: dict[str, Mapping[str, float]] = {}
     for item in concluded:
         claim = load_claim(item.attempt.claim)
         rows.append((item.attempt, load("paper", claim.paper), claim))
-        keep[item.attempt.id] = _to_keep(item)
+        told = gather(
+            [*item.failures, *item.records.values()], records_dir(), item.attempt.provenance.get("environment")
+        )
+        ran |= {trial.record: trial.figures for trial in told.trials} if told is not None else {}
+        keep[item.attempt.id] = _to_keep(item, told)
         trials.update(item.records)
         failures += item.failures
         if item.attempt.verdict is not None:
             figures[item.attempt.id] = figure(claim, item.attempt)
-    record_attempts(rows, trials, figures, failures, keep)
+    record_attempts(rows, trials, figures, failures, keep, ran=ran)
 
 
-def _to_keep(item: Concluded) -> dict[str, str]:
-    """Return what evidence needs and an upgrade would take away: claim, paper and data as they stand, and the recipe's sources."""
+def _to_keep(item: Concluded, told: ProvenanceFile | None) -> dict[str, str]:
+    """Return what evidence needs and an upgrade would take away: claim, paper and data as they stand, the recipe's sources, and how
+    the trials ran."""
     records = [*item.failures, *item.records.values()]
     claim = claim_of(item.attempt)
     files = {CLAIM_FILE: claim_text(load("paper", claim.paper), claim, data_of(records))}
     sources = sources_of_records(records)
     if sources is not None:
         files[SOURCES_FILE] = sources_text(sources)
+    if told is not None and item.attempt.execution == "completed":  # kept once, so not before every trial is there
+        files[PROVENANCE_FILE] = provenance_text(told)
     return files
 
 

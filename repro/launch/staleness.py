@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from repro.catalog.load import config_files, load_claim, load_scale, load_study
 from repro.catalog.recipe import digest_of_sources, sources_of
 from repro.judge.staleness import Stale, differences, stale_text
-from repro.launch.layout import remembering
-from repro.launch.plan import Shape, Source, plan_attempt, seeds_of
+from repro.launch.planning.layout import remembering
+from repro.launch.planning.plan import Shape, Source, plan_attempt, seeds_of
 from repro.ledger.fast import known_names
 from repro.ledger.kept import kept_sources
 from repro.ledger.read import load_attempt, load_attempts, load_trials

@@ -15,17 +15,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from repro.launch.limits import OutOfTime
-from repro.launch.pace import Pace, Stopped, mark_stopped, when_stopped
-from repro.launch.planfile import read_plan
-from repro.launch.provenance import fingerprint
-from repro.launch.records import RecordStore
-from repro.launch.stacks import Stack, cut, stacks
-from repro.launch.trials import check_spec, run_together
+from repro.launch.planning.keys import by_key, key_of
+from repro.launch.planning.planfile import read_plan
+from repro.launch.provenance.origin import fingerprint
+from repro.launch.records.store import RecordStore
+from repro.launch.running.determinism import ask_for_determinism
+from repro.launch.running.interrupts import exit_code, stoppable
+from repro.launch.running.limits import OutOfTime, hung_before, start_anew_if_hung
+from repro.launch.running.pace import Pace, Stopped, mark_stopped, when_stopped
+from repro.launch.running.resuming import can_go_on
+from repro.launch.running.sharing import wait_for_one
+from repro.launch.running.stacks import Stack, cut, stacks
+from repro.launch.running.trials import check_spec, run_together
 from repro.schema.errors import PlanError, ReproError, TrialFailed
 from repro.schema.trial import Plan, TrialRecord, TrialSpec
 
 TELL_EVERY_S = 30.0
+WORTH_A_START_S = 30.0
+"""With less time left no trial goes on from its checkpoint: starting up takes as long."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,37 +53,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="M",
         help="end within M minutes: start nothing that would take longer than what is left of them, and exit with 0",
     )
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="ask torch for deterministic algorithms; what has none is kept beside each record",
+    )
     given = parser.parse_args(arguments)
+    if given.deterministic:
+        ask_for_determinism()
     try:
         if given.minutes is not None and not 0 < given.minutes < math.inf:
             raise PlanError(f"--minutes must be a number above 0, not {given.minutes:g}.")
-        return _run_plan(given.plan, given.out, given.only, given.looks, given.minutes)
+        if arguments is None and given.minutes is None:
+            start_anew_if_hung()  # else the minutes would begin again
+        with stoppable():
+            return _run_plan(given.plan, given.out, given.only, given.looks, given.minutes)
     except ReproError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as reason:
         print("\nStopped. Finished trials are kept; run the same command again to resume.", file=sys.stderr)
-        return 130
+        return exit_code(reason)
 
 
 def _run_plan(file: Path, out: Path, only: Sequence[str], looks: int | None, minutes: float | None) -> int:
     started = time.monotonic()
     plan = read_plan(file)
     store = RecordStore(out)
-    wanted = set(only) or {spec.key for spec in plan.trials}
+    wanted = set(only) or {key_of(spec) for spec in plan.trials}
     if looks is not None:
         wanted &= _keys_of_looks(plan, looks)
-    trials = [spec for spec in plan.trials if spec.key in wanted]
+    trials = [spec for spec in plan.trials if key_of(spec) in wanted]
     for spec in trials:
         check_spec(spec)
+    store.set_strays_aside()
     done = [spec for spec in trials if store.ran_here(spec, fingerprint(spec.device))]
     for number, spec in enumerate(done, start=1):
         print(f"[{number}/{len(trials)}] {spec.study} {spec.label}: already done", flush=True)
-    keys = {spec.key for spec in done}
-    waiting = stacks(spec for spec in trials if spec.key not in keys)
+    keys = {key_of(spec) for spec in done}
+    hung = [spec for spec in trials if key_of(spec) not in keys and key_of(spec) in hung_before()]
+    keys |= {key_of(spec) for spec in hung}
     until = None if minutes is None else started + 60 * minutes
-    run = _Run(plan, store, len(trials), len(done), until)
-    run.work(waiting)
+    run = _Run(plan, store, len(trials), len(done), until, failed=len(hung))
+    run.work(stacks(spec for spec in trials if key_of(spec) not in keys))
+    if run.elsewhere:
+        print(f"{_trials(len(run.elsewhere))} run by another launcher; waiting for it.", flush=True)
+    while run.elsewhere and run.seconds_left() > 0:
+        run.work_off_others()
+    if run.elsewhere:
+        print(f"{_trials(len(run.elsewhere))} still run by another launcher, run again.", flush=True)
     if run.left:
         print(_what_is_left(run, minutes or 0.0), flush=True)
     if run.failed:
@@ -91,13 +116,15 @@ def _run_plan(file: Path, out: Path, only: Sequence[str], looks: int | None, min
 
 
 def _what_is_left(run: "_Run", minutes: float) -> str:
-    said = (
-        f"{len(run.left)} trial{'' if len(run.left) == 1 else 's'} left, run again: they would not have ended in time."
-    )
+    said = f"{_trials(len(run.left))} left, run again: they would not have ended in time."
     if run.too_long:
-        names = ", ".join(spec.label or spec.key[:8] for spec in run.too_long[:3])
+        names = ", ".join(spec.label or key_of(spec)[:8] for spec in run.too_long[:3])
         said += f" {len(run.too_long)} of them need more than {minutes:g} minutes: {names}."
     return said
+
+
+def _trials(count: int) -> str:
+    return f"{count} trial{'' if count == 1 else 's'}"
 
 
 @dataclass
@@ -119,16 +146,22 @@ class _Run:
     hopeless: dict[str, float] = field(default_factory=dict)
     """By recipe, the FLOPs of the cheapest trial that had such a call for itself and did not end."""
     begun: bool = False
+    elsewhere: list[TrialSpec] = field(default_factory=list)
+    """Trials that another launcher ran when their turn came."""
+
+    def __post_init__(self) -> None:
+        self.whole = self.seconds_left()
 
     def work(self, waiting: Sequence[Stack]) -> None:
         """Run stacks in their order; where time is short, those that would end in it."""
         pace = Pace(self.store.all()) if self.until is not None else Pace()
-        whole = self.seconds_left()
         for spec in (spec for stack in waiting for spec in stack if spec.cost):
-            if _alone_for(when_stopped((spec,), self.store), whole):
+            if not can_go_on(self.store.directory, key_of(spec)) and _alone_for(
+                when_stopped((spec,), self.store), self.whole
+            ):
                 self.hopeless[spec.recipe] = min(spec.cost or 0.0, self.hopeless.get(spec.recipe, math.inf))
         for stack in waiting:
-            for piece in self._pieces(stack, pace, whole):
+            for piece in self._pieces(stack, pace, self.whole):
                 started = time.monotonic()
                 self.begun = True
                 try:
@@ -138,9 +171,18 @@ class _Run:
                     mark_stopped(piece, self.store, time.monotonic() - started)
                     self.left += piece
                     continue
+                ours = {record.key for record in records}
+                self.elsewhere += [spec for spec in piece if key_of(spec) not in ours]
                 for record in records:
                     pace.add(record)
                     self._report(record, len(piece))
+
+    def work_off_others(self) -> None:
+        """Wait until one of the trials that run elsewhere is over there; take its record, or run it if there is none."""
+        waiting, self.elsewhere = self.elsewhere, []
+        over = wait_for_one(waiting, self.store, math.inf if self.until is None else self.until)
+        self.elsewhere = [spec for spec in waiting if spec not in over]
+        self.work(stacks(over))
 
     def seconds_left(self) -> float:
         """Return the seconds that are left."""
@@ -150,6 +192,12 @@ class _Run:
         """Yield the parts of a stack that may start, each when it is its turn; put the others aside."""
         if self.until is None:
             yield from cut(stack)
+            return
+        if len(stack) == 1 and can_go_on(self.store.directory, stack[0].key):
+            if self.seconds_left() > WORTH_A_START_S or not self.begun:
+                yield stack  # it goes on where it was stopped, and is nearer to its end each time
+            else:
+                self.left += stack
             return
         stopped = when_stopped(stack, self.store)
         if (stack[0].cost or 0.0) >= self.hopeless.get(stack[0].recipe, math.inf) or _alone_for(stopped, whole):
@@ -192,7 +240,9 @@ def _told_how_far(piece: Stack, store: RecordStore) -> Iterator[None]:
         while not over.wait(TELL_EVERY_S):
             running = store.running()
             shares = [
-                f"{running[spec.key][1]:.0%} of {spec.label or spec.key[:8]}" for spec in piece if spec.key in running
+                f"{running[key_of(spec)][1]:.0%} of {spec.label or key_of(spec)[:8]}"
+                for spec in piece
+                if key_of(spec) in running
             ]
             if shares:
                 print(f"  {'; '.join(shares)}", flush=True)
@@ -212,7 +262,7 @@ def _alone_for(stopped: Stopped, seconds: float) -> bool:
 
 def _keys_of_looks(plan: Plan, looks: int) -> set[str]:
     """Return the trials that the first so many looks of the requested attempts read."""
-    specs, keys = {spec.key: spec for spec in plan.trials}, set()
+    specs, keys = by_key(plan.trials), set()
     for attempt in plan.attempts:
         if attempt.requested:
             sealed = attempt.sealed

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from repro.judge import numbers, reading
+from repro.ledger.kept import kept_provenance
 from repro.review import book as questions
 from repro.review import overview
 from repro.review.addresses import (
@@ -34,7 +35,7 @@ from repro.review.facts.evidence import evidence_of, file_name, verify_command
 from repro.review.facts.history import history
 from repro.review.facts.ledger_links import ledger_links
 from repro.review.facts.pairs import pairs_with
-from repro.review.facts.ran_on import digests, machines
+from repro.review.facts.ran_on import digests, machines, took
 from repro.review.facts.subjects import topic_of
 from repro.review.pictures import all_attempts, figures, forest
 from repro.review.pictures.charts import chart_address, charts_of, charts_on_claim
@@ -201,6 +202,7 @@ def _environment() -> Environment:
         all_attempts=all_attempts,
         history_of=history,
         spent=spent,
+        how_it_ran=lambda attempt: took(kept_provenance(attempt.id)),
         ledger_links=ledger_links,
         TERMS=TERMS,
         NEXT=NEXT,

@@ -3,20 +3,24 @@
 In this order: strict JSON, the version, the digest over the text as it stands, migration, the strict codec.
 """
 
+import sys
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 from repro.schema import migrations
 from repro.schema.annotation import Annotation, SourceCheck
 from repro.schema.calibration import Calibration
-from repro.schema.canonical import digest_of
+from repro.schema.canonical import canonical_json, digest_of
 from repro.schema.claim import Claim, Paper
 from repro.schema.dataset import DataSet
 from repro.schema.errors import RecordError
 from repro.schema.jsonform import from_json, parse_json
 from repro.schema.migrations import Beside, Content, migrated, version_of
+from repro.schema.pieces import canonical_pieces, digest_of_pieces
 from repro.schema.pointer import Pointer
 from repro.schema.published import ResultsIndex
-from repro.schema.trial import Plan, TrialRecord
+from repro.schema.trial import Plan, TrialRecord, TrialSpec
 from repro.schema.verdict import Attempt, Sealed
 
 
@@ -69,20 +73,63 @@ def read_plan(text: str, where: str) -> tuple[Plan, Content]:
     """Read a plan file. What it says of itself is not compared with anything here.
 
     Returns:
-        The plan, and the whole document as its text has it: trial keys, seals, provenance and the digest over them.
+        The plan, and what its file says besides, as its text has it: trial keys, seals, provenance and the digest over all; and
+        as `deserved` the digest that the text deserves.
 
     Raises:
         RecordError: if it is damaged, no plan, or of a newer version.
     """
-    content = _content(text, where)
+    content = _content(text, where, plain=False)
+    try:
+        rest = {name: value for name, value in content.items() if name != "digest"}
+        beside = {**content, "deserved": digest_of_pieces(canonical_pieces(rest))}
+        canonical_json(content.get("digest")).encode()
+    except (RecursionError, ValueError) as error:
+        raise _unreadable(error, where) from error
     if not isinstance(content.get("plan"), dict):
         raise RecordError(f"{where} is no plan file: it lacks the key 'plan'.")
-    plan = migrated(migrations.PLAN, content["plan"], where)
+    del rest, beside["plan"]
+    plan = migrated(migrations.PLAN, content.pop("plan"), where)
     attempts = plan.get("attempts")
     for i, attempt in enumerate(attempts if isinstance(attempts, list) else ()):
         if isinstance(attempt, dict):
             _check_seal(attempt.get("sealed"), f"{where}.attempts[{i}].sealed")
-    return from_json(Plan, plan, where), content
+    trials = plan.get("trials")
+    if not isinstance(trials, list):
+        return from_json(Plan, plan, where), beside
+    known: dict[str, tuple[DataSet, ...]] = {}
+    for i, trial in enumerate(trials):
+        # In its place: both forms of all trials at once would take twice the memory.
+        trials[i] = _trial(trial, f"{where}.trials[{i}]", known)
+    return replace(from_json(Plan, {**plan, "trials": []}, where), trials=tuple(trials)), beside
+
+
+_TRIAL_FIELDS = frozenset(field.name for field in fields(TrialSpec))
+_TEXTS = ("study", "recipe", "sources", "device", "precision")
+"""Which the trials of a plan share, so that one copy of each does."""
+_OTHERS: Mapping[str, type] = {"config": dict, "replicate": int, "own_process": bool, "label": str, "data": list}
+_NUMBERS = ("time_limit_s", "cost")
+
+
+def _trial(content: Any, where: str, known: dict[str, tuple[DataSet, ...]]) -> TrialSpec:
+    """Read one trial of a plan.
+
+    Of many thousand nearly all are just as they are written here. Any other is left to the codec, which says what is wrong.
+    """
+    if (
+        not isinstance(content, dict)
+        or content.keys() != _TRIAL_FIELDS
+        or any(type(content[name]) is not str for name in _TEXTS)
+        or any(type(content[name]) is not kind for name, kind in _OTHERS.items())
+        or any(type(content[name]) not in (float, type(None)) for name in _NUMBERS)
+        or content["measures"] not in ("value", "time")
+    ):
+        return from_json(TrialSpec, content, where)
+    name = canonical_json(content["data"]) if content["data"] else ""
+    if name not in known:
+        known[name] = from_json(tuple[DataSet, ...], content["data"], f"{where}.data")
+    shared = {text: sys.intern(content[text]) for text in _TEXTS}
+    return TrialSpec(**{**content, **shared, "data": known[name]})
 
 
 def read_pointer(text: str, where: str, beside: Beside) -> Pointer:
@@ -159,16 +206,28 @@ def _check_seal(content: Any, where: str) -> None:
         version_of(migrations.SEAL, content, where)
 
 
-def _content(text: str, where: str) -> Content:
+def _content(text: str, where: str, plain: bool = True) -> Content:
+    """Return the object that a text is.
+
+    Args:
+        text: of the document.
+        where: its name.
+        plain: refuse what nothing can say again, such as 1e999 or half a character; False if the caller does.
+    """
     try:
         content = parse_json(text, where)
-        digest_of(content)  # a number such as 1e999, or half a character, is JSON that nothing can say again
+        if plain:
+            digest_of(content)
     except (RecursionError, ValueError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise Unreadable(f"{where} is not readable JSON ({reason}). It was cut short or edited.") from error
+        raise _unreadable(error, where) from error
     except RecordError as error:
         raise Unreadable(str(error)) from error
     return _object(content, where)
+
+
+def _unreadable(error: Exception, where: str) -> Unreadable:
+    reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    return Unreadable(f"{where} is not readable JSON ({reason}). It was cut short or edited.")
 
 
 def _object(content: Any, where: str) -> Content:

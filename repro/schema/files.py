@@ -4,13 +4,18 @@ import contextlib
 import errno
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from repro.schema.errors import StoreError
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str | Iterable[str]) -> None:
     """Write a file so that it is there whole or not at all, also after a power cut.
+
+    Args:
+        path: of the file; its directory is made.
+        text: its content, or pieces of it, which are asked for one by one.
 
     Raises:
         StoreError: if the disk is full or the place cannot be written; nothing half-written stays behind.
@@ -20,7 +25,7 @@ def write_atomically(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
+            stream.writelines([text] if isinstance(text, str) else text)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)

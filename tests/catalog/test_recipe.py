@@ -71,7 +71,7 @@ def test_a_design_function_is_the_recipes_or_has_a_full_name(function: str, foun
 
 def test_a_study_is_laid_out_by_another_module(with_parts: Path) -> None:
     from repro.catalog.load import load_scale, load_study
-    from repro.launch.layout import lay_out
+    from repro.launch.planning.layout import lay_out
 
     specs = lay_out(load_study("toys/draws"), load_scale("full"), [0])
     assert [spec.config["size"] for spec in specs] == [1.0, 2.0]

@@ -12,7 +12,7 @@ from repro.catalog.compose import compose
 from repro.catalog.index import load_index
 from repro.catalog.load import load_claim, load_scale, load_study
 from repro.catalog.source_checks import all_checks, checks_file, record_checks, source_checks
-from repro.launch.plan import Source, first_shape, plan_attempt
+from repro.launch.planning.plan import Source, first_shape, plan_attempt
 from repro.schema.errors import ConfigError
 from tests_support import forget_recipes
 

@@ -34,7 +34,7 @@ def in_home(home: Path) -> Iterator[None]:
         patch.setenv("REPRO_RESULTS", str(home / "results"))
         for name in ("REPRO_HOME", "MLFLOW_TRACKING_URI", "REPRO_SITE"):
             patch.delenv(name, raising=False)
-        patch.setattr("repro.launch.provenance._git", lambda *words: COMMIT if words[0] == "rev-parse" else "")
+        patch.setattr("repro.launch.provenance.origin._git", lambda *words: COMMIT if words[0] == "rev-parse" else "")
         forget_recipes()
         yield
     forget_recipes()

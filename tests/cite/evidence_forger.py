@@ -13,6 +13,7 @@ from repro.cite.evidence.dossier import Dossier
 from repro.cite.verification.rejudge import installed_estimator, rejudge
 from repro.schema.canonical import canonical_json, digest_of
 from repro.schema.trial import TrialRecord
+from repro.schema.trial_provenance import ProvenanceFile
 from repro.schema.verdict import Sealed
 
 Files = Mapping[str, bytes]
@@ -166,8 +167,23 @@ def resealed(dossier: Dossier, sealed: Sealed | None = None, judged: bool = True
 
 
 def bundle_of(dossier: Dossier) -> Bundle:
-    """Pack a dossier, whether or not it is true."""
-    return Bundle(evidence_files(dossier))
+    """Pack a dossier, whether or not it is true. What it says of how its trials ran is made to fit its records."""
+    return Bundle(evidence_files(replace(dossier, provenance=_fitting(dossier))))
+
+
+def _fitting(dossier: Dossier) -> ProvenanceFile | None:
+    if dossier.provenance is None:
+        return None
+    told = {trial.key: trial for trial in dossier.provenance.trials}
+    trials = tuple(
+        replace(told[record.key], record=record.digest).with_digest()
+        for record in dossier.records
+        if record.key in told
+    )
+    named = {*(trial.environment for trial in trials), dossier.attempt.provenance.get("environment")}
+    environments = {name: found for name, found in dossier.provenance.environments.items() if name in named}
+    fitting = replace(dossier.provenance, environments=environments, trials=trials)
+    return fitting.of(record.digest for record in dossier.records)
 
 
 def with_rows(record: TrialRecord, **values: float) -> TrialRecord:

@@ -47,7 +47,7 @@ def with_files(bundle: Bundle, **files: str) -> Bundle:
 def test_the_files_of_a_bundle(toy_bundle: Bundle) -> None:
     assert sorted(toy_bundle.files) == [
         ".hydra/config.yaml", ".hydra/overrides.yaml", "README.md", "SHA256SUMS", "attempt.json", "claim.json",
-        "environment.json", "estimate.json", "figure.svg", "ro-crate-metadata.json", "seal.json",
+        "environment.json", "estimate.json", "figure.svg", "provenance.json", "ro-crate-metadata.json", "seal.json",
         "source/recipes.toys.draws.py", "source/repro.schema.context.py", "trials.jsonl", "verdict.json",
     ]  # fmt: skip
 
@@ -157,7 +157,7 @@ def test_after_an_upgrade_of_the_recipe_the_kept_sources_are_used(own_toy_home: 
 def test_without_kept_sources_the_installed_ones_serve_if_they_are_the_same(
     make_toy_home: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("repro.launch.session._to_keep", lambda item: {})
+    monkeypatch.setattr("repro.launch.session._to_keep", lambda item, told: {})
     home = make_toy_home()
     name = attempt_of("toy/mean")
     assert read_dossier(evidence_of(name)).sources["recipes.toys.draws"] == RECIPE
@@ -171,8 +171,9 @@ def test_judging_keeps_for_an_old_attempt_what_an_upgrade_would_take_away(
     make_toy_home: Callable[[], Path], monkeypatch: pytest.MonkeyPatch, repro: Run
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("repro.launch.session._to_keep", lambda item: {})
+        patch.setattr("repro.launch.session._to_keep", lambda item, told: {})
         home = make_toy_home()
+        shutil.rmtree(home / ".repro/records/provenance")  # an old attempt has none
     before = evidence_of(attempt_of("toy/mean"))
     repro("judge", "toy/mean")
     (home / "claims/recipes/toys/draws.py").write_text(RECIPE + "\n# improved\n")
@@ -202,7 +203,8 @@ def test_an_imported_attempt_gives_its_producers_evidence(own_directory: Path, t
     name = f"{dossier.attempt.id}~{toy_bundle.digest[:8]}"
     origin = {"evidence": toy_bundle.digest, "signed_by": None, "checked_against": "digest"}
     theirs = replace(dossier.attempt, id=name, provenance={**dossier.attempt.provenance, "origin": origin})
-    files = {"claim.json": toy_bundle.files["claim.json"].decode(), "sources.json": json.dumps(dict(dossier.sources))}
+    files = {kept: toy_bundle.files[kept].decode() for kept in ("claim.json", "provenance.json")}
+    files["sources.json"] = json.dumps(dict(dossier.sources))
 
     def record(attempt: object) -> None:
         finished = {record.key: record for record in dossier.records if record.status != "failed"}

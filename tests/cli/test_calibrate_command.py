@@ -114,7 +114,7 @@ def test_a_misspelt_name_is_told(write_claims, repro, word: str, said: str) -> N
 def test_an_attempt_of_another_estimator_is_refused(write_claims, repro, monkeypatch: pytest.MonkeyPatch) -> None:
     write_claims()
     repro("run", "toy/mean", "scale=cpu")
-    monkeypatch.setattr("repro.launch.templates.estimator_is_sealed_one", lambda sealed: False)
+    monkeypatch.setattr("repro.launch.calibration.templates.estimator_is_sealed_one", lambda sealed: False)
     code, _, err = repro("calibrate", "toy/mean")
     assert code == 2
     assert "sealed with another version" in err

@@ -239,9 +239,12 @@ def test_judging_again_keeps_where_an_attempt_came_from(write_claims, repro, mon
     monkeypatch.setattr("repro.launch.session.attempt_provenance", lambda command: sealed)
     repro("run", "toy/exact")
     monkeypatch.setattr("repro.launch.session.attempt_provenance", lambda command: {"commit": "b" * 40, "dirty": False})
+    environments = set()
     for words in (("judge", "toy/exact"), ("run", "toy/exact")):
         (attempt,) = json.loads(repro(*words, "--json")[1])["attempts"]
+        environments.add(attempt["provenance"].pop("environment"))
         assert attempt["provenance"] == sealed
+    assert len(environments) == 1
 
 
 def test_a_damaged_plan_stops_no_command_about_other_claims(write_claims, repro) -> None:
@@ -281,8 +284,8 @@ def test_a_damaged_pointer_is_named_with_what_to_do(write_claims, repro, content
 
 
 def test_after_too_few_seeds_the_next_step_is_one_that_will_not_be_refused(write_claims, repro) -> None:
-    write_claims(study=STUDY.replace("spread: 0.05", "spread: 0.3"))
-    _, out, _ = repro("run", "toy/mean", "scale=cpu", "--pilot", "0.3", "--indicative")
+    write_claims(study=STUDY.replace("spread: 0.05", "spread: 0.15"))
+    _, out, _ = repro("run", "toy/mean", "scale=cpu", "--pilot", "0.15", "--indicative")
     words = re.search(r"Next: more seeds are a new attempt: repro run (.*replicates=\d+)", out)[1].split()
     assert repro("run", "toy/mean", "scale=cpu", "--new-seeds")[0] == 2
     assert repro("run", *words)[0] == 0

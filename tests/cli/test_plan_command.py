@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from repro.launch import worker
-from repro.launch.planfile import read_plan, read_plan_and_provenance, write_plan
+from repro.launch.planning.planfile import read_plan, read_plan_and_provenance, write_plan
 from tests_support import CLAIM, STUDY
 
 GPU = {
@@ -164,6 +164,7 @@ def test_results_collected_elsewhere_carry_where_they_were_sealed(
     work("plan.json")
     monkeypatch.setenv("REPRO_HOME", "elsewhere")
     (attempt,) = json.loads(repro("collect", "records", "--plan", "plan.json", "--json")[1])["attempts"]
+    assert len(attempt["provenance"].pop("environment")) == 64
     assert attempt["provenance"] == sealed
 
 

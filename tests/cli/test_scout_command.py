@@ -14,8 +14,8 @@ import typer
 from repro.cli import complete, scout_command
 from repro.cli.app import app
 from repro.launch import worker
-from repro.launch.planfile import read_plan
-from repro.launch.records import RecordStore
+from repro.launch.planning.planfile import read_plan
+from repro.launch.records.store import RecordStore
 from scout_support import STUDY, law_recipe
 from tests_support import with_interrupts
 

@@ -4,8 +4,8 @@ import pytest
 
 from repro.catalog.index import load_index
 from repro.launch.attempt import carry_out, conclude, to_run
-from repro.launch.planfile import read_plan, write_plan
-from repro.launch.records import RecordStore
+from repro.launch.planning.planfile import read_plan, write_plan
+from repro.launch.records.store import RecordStore
 from repro.launch.session import prepare
 from repro.schema.errors import ConfigError
 from repro.schema.trial import Plan, TrialRecord

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from repro.launch.cost import Budget, Speeds, check_limit, cost_of, speeds
-from repro.launch.records import RecordStore
+from repro.launch.planning.cost import Budget, Speeds, check_limit, cost_of, speeds
+from repro.launch.records.store import RecordStore
 from repro.schema.errors import PlanError
 from repro.schema.trial import TrialSpec
 

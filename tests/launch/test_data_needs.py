@@ -8,8 +8,8 @@ import pytest
 
 from repro.catalog.index import load_index
 from repro.catalog.load import load_study
-from repro.launch.data_needs import carry_data, needs_of, require_listed
-from repro.launch.layout import lay_out
+from repro.launch.planning.data_needs import carry_data, needs_of, require_listed
+from repro.launch.planning.layout import lay_out
 from repro.launch.session import prepare
 from repro.schema.errors import ConfigError, DataError, PlanError
 from repro.schema.study import Scale

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from repro.launch.records.store import RecordStore
 from tests_support import STUDY, with_interrupts
 
 PROGRAM = "from repro.cli import main; main()"
@@ -63,15 +64,30 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(write_claims, t
 
 
 @pytest.mark.slow
-def test_ctrl_c_says_how_to_resume(write_claims, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("executor", "number", "whole_group", "code"),
+    [
+        ("inline", signal.SIGINT, False, 130),
+        ("processes", signal.SIGINT, True, 130),  # as a terminal sends it
+        ("processes", signal.SIGTERM, False, 143),  # as a batch system does
+    ],
+)
+def test_a_launcher_told_to_stop_says_how_to_resume(
+    write_claims, tmp_path: Path, executor: str, number: int, whole_group: bool, code: int
+) -> None:
     write_claims(study=STUDY.replace("spread: 0.05", "spread: 0.05, seconds: 2"))
-    process = launch(["scale=cpu"], tmp_path / "home", tmp_path / "m.db")
+    process = launch(["scale=cpu", f"executor={executor}"], tmp_path / "home", tmp_path / "m.db")
     deadline = time.monotonic() + 60
     while not finished(tmp_path / "home") and time.monotonic() < deadline:
         time.sleep(0.1)
-    os.kill(process.pid, signal.SIGINT)
+    (os.killpg if whole_group else os.kill)(process.pid, number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "run the same command again" in errors
     assert "Traceback" not in errors
-    assert finished(tmp_path / "home")
+    assert 0 < len(finished(tmp_path / "home")) < 12
+    store = RecordStore(tmp_path / "home" / "records")
+    deadline = time.monotonic() + 20
+    while store.running() and time.monotonic() < deadline:  # worker processes end a moment after their launcher
+        time.sleep(0.05)
+    assert store.running() == {}

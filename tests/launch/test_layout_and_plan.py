@@ -7,9 +7,9 @@ import pytest
 from repro.catalog.compose import compose
 from repro.catalog.index import load_index
 from repro.catalog.load import load_claim, load_scale, load_study
-from repro.launch.layout import lay_out
-from repro.launch.plan import Source, first_shape, make_plan, plan_attempt, readers_of
-from repro.launch.planfile import plan_document, read_plan, write_plan
+from repro.launch.planning.layout import lay_out
+from repro.launch.planning.plan import Source, first_shape, make_plan, plan_attempt, readers_of
+from repro.launch.planning.planfile import plan_document, read_plan, write_plan
 from repro.launch.session import Wishes, launch, prepare
 from repro.launch.staleness import find_stale
 from repro.schema.errors import ConfigError, PlanError
@@ -168,9 +168,9 @@ def test_a_plan_file_round_trips(write_claims, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "old_new",
     [
-        ('"absolute": 0.25', '"absolute": 0.5'),
-        ('"effect": 0.0', '"effect": 0.9'),
-        ('"replicate": 2', '"replicate": 7'),
+        ('"absolute":0.25', '"absolute":0.5'),
+        ('"effect":0.0', '"effect":0.9'),
+        ('"replicate":2', '"replicate":7'),
         ("recipes.toys.draws", "os.path"),
     ],
 )

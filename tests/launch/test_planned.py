@@ -3,8 +3,8 @@
 import pytest
 
 from repro.catalog.load import load_claim, load_scale, load_study
-from repro.launch.layout import lay_out
-from repro.launch.planned import planned_costs, write_planned
+from repro.launch.planning.layout import lay_out
+from repro.launch.planning.planned import planned_costs, write_planned
 from repro.schema.planned import read_planned
 
 CLAIM = "chinchilla/isoflop_params_exponent"
@@ -33,7 +33,7 @@ def test_what_cannot_be_laid_out_is_left_out(monkeypatch: pytest.MonkeyPatch) ->
     def refuse(*given: object) -> None:
         raise ValueError("the ladder has 3 rungs")
 
-    monkeypatch.setattr("repro.launch.planned.lay_out", refuse)
+    monkeypatch.setattr("repro.launch.planning.planned.lay_out", refuse)
     assert planned_costs([load_claim(CLAIM)]) == {}
 
 
@@ -41,6 +41,6 @@ def test_they_are_stored_for_the_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     class Index:
         claims = (CLAIM,)
 
-    monkeypatch.setattr("repro.launch.planned.load_index", Index)
+    monkeypatch.setattr("repro.launch.planning.planned.load_index", Index)
     write_planned()
     assert read_planned() == planned_costs([load_claim(CLAIM)])

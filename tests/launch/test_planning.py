@@ -7,10 +7,10 @@ import pytest
 
 from repro.catalog.index import load_index
 from repro.launch.attempt import carry_out, conclude, to_run
-from repro.launch.records import RecordStore
+from repro.launch.planning.stored import stored_at
+from repro.launch.records.store import RecordStore
 from repro.launch.session import Wishes, launch, prepare
 from repro.launch.staleness import find_stale
-from repro.launch.stored import stored_at
 from repro.schema.errors import ConfigError, PlanError
 from repro.schema.places import records_dir
 from tests_support import CLAIM, RECIPE, STUDY
@@ -206,7 +206,7 @@ def test_a_further_look_cannot_be_added(write_claims) -> None:
 
 def test_a_worker_elsewhere_runs_look_by_look(write_claims, capsys: pytest.CaptureFixture[str]) -> None:
     from repro.launch import worker
-    from repro.launch.planfile import write_plan
+    from repro.launch.planning.planfile import write_plan
 
     write_claims(claim=LOOKS, study=WIDE)
     prepared, attempt = planned("scale=cpu")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.launch.records import RecordStore, read_record
+from repro.launch.records.store import RecordStore, read_record
 from repro.schema.errors import RecordError, StoreError
 from repro.schema.files import write_atomically
 from repro.schema.trial import Machine, TrialRecord, TrialSpec

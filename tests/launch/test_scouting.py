@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from repro.launch.executors import execute
-from repro.launch.layout import lay_out
-from repro.launch.records import RecordStore
-from repro.launch.scout_findings import Rates, best_rate, budgets_of, first_sizes, rates_of
-from repro.launch.scouting import Scouting, scouting_of
+from repro.launch.planning.layout import lay_out
+from repro.launch.records.store import RecordStore
+from repro.launch.scouting.findings import Rates, best_rate, budgets_of, first_sizes, rates_of
+from repro.launch.scouting.scout import Scouting, scouting_of
 from repro.schema.errors import ConfigError, PlanError
 from repro.schema.trial import TrialRecord
 from scout_support import STUDY, law_recipe

@@ -12,12 +12,12 @@ from joblib.externals.loky import get_reusable_executor
 
 from repro.launch.attempt import carry_out
 from repro.launch.executors import execute
-from repro.launch.layout import lay_out
-from repro.launch.pace import Pace, mark_stopped, when_stopped
-from repro.launch.plan import Plan
-from repro.launch.records import RecordStore
-from repro.launch.stacks import cut, stacks
-from repro.launch.trials import run_together, run_trial
+from repro.launch.planning.layout import lay_out
+from repro.launch.planning.plan import Plan
+from repro.launch.records.store import RecordStore
+from repro.launch.running.pace import Pace, mark_stopped, when_stopped
+from repro.launch.running.stacks import cut, stacks
+from repro.launch.running.trials import run_together, run_trial
 from repro.schema.study import Design, Scale, ScaleDelta, Study
 from repro.schema.trial import TrialRecord, TrialSpec
 

@@ -248,7 +248,7 @@ def test_attempts_of_one_study_are_laid_out_once(write_claims, monkeypatch: pyte
     write_claims(extra={"claim/toy/other.yaml": CLAIM.format(name="toy/other", printed="1.1")})
     made = [run("toy/mean", "scale=cpu"), run("toy/other", "scale=cpu")]
     calls = []
-    from repro.launch import layout
+    from repro.launch.planning import layout
 
     real = layout.lay_out
     monkeypatch.setattr(layout, "lay_out", lambda *given: calls.append(given) or real(*given))

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from repro.catalog.index import load_index
-from repro.launch import trials, worker
-from repro.launch.planfile import write_plan
-from repro.launch.records import RecordStore
+from repro.launch import worker
+from repro.launch.planning.planfile import write_plan
+from repro.launch.records.store import RecordStore
+from repro.launch.running import trials
 from repro.launch.session import prepare
 from repro.schema.errors import PlanError
 from repro.schema.trial import Plan, TrialSpec

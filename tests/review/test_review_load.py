@@ -71,7 +71,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             patch.setenv(f"REPRO_{name}", str(home / value))
         for name in ("REPRO_HOME", "MLFLOW_TRACKING_URI", "REPRO_SITE"):
             patch.delenv(name, raising=False)
-        patch.setattr("repro.launch.provenance._git", lambda *words: COMMIT if words[0] == "rev-parse" else "")
+        patch.setattr("repro.launch.provenance.origin._git", lambda *words: COMMIT if words[0] == "rev-parse" else "")
         for name, text in TOYS.items():
             (home / "claims" / name).parent.mkdir(parents=True, exist_ok=True)
             (home / "claims" / name).write_text(text)

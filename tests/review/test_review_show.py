@@ -124,7 +124,7 @@ HOSTILE_TEXT = "[bold red]x[/] \x1b[31mred\x1b[0m"
 def recorded(write_claims: Callable[[], Path], run: Callable[..., Said], monkeypatch: pytest.MonkeyPatch) -> str:
     """A published attempt with a dispute in hostile words; return its id."""
     commit = "0123456789abcdef0123456789abcdef01234567"
-    monkeypatch.setattr("repro.launch.provenance._git", lambda *words: commit if words[0] == "rev-parse" else "")
+    monkeypatch.setattr("repro.launch.provenance.origin._git", lambda *words: commit if words[0] == "rev-parse" else "")
     write_claims()
     assert run("run", "toy/exact")[0] == 0
     assert run("publish", "toy/exact")[0] == 0

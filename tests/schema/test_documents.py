@@ -12,8 +12,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repro.launch.planfile import read_plan, read_plan_and_provenance
-from repro.launch.stored import stored_at, stored_attempts
+from repro.launch.planning.planfile import read_plan, read_plan_and_provenance
+from repro.launch.planning.stored import stored_at, stored_attempts
 from repro.schema import documents, migrations
 from repro.schema.annotation import broken_at
 from repro.schema.canonical import digest_of
@@ -384,7 +384,7 @@ def test_every_kind_has_a_reader() -> None:
 
 def test_reading_documents_needs_the_standard_library_alone() -> None:
     program = (
-        "import sys; before = set(sys.modules); import repro.schema.documents, repro.launch.records\n"
+        "import sys; before = set(sys.modules); import repro.schema.documents, repro.launch.records.store\n"
         "names = {m.partition('.')[0] for m in set(sys.modules) - before} - set(sys.stdlib_module_names)\n"
         "print(sorted(n for n in names if not n.startswith(('__editable', '_'))))"
     )

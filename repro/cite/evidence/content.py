@@ -15,7 +15,14 @@ from repro.cite.evidence.dossier import (
     read_dossier,
 )
 from repro.cite.evidence.front_page import front_page
-from repro.ledger.content import CLAIM_FILE, FIGURE_FILE, attempt_documents, claim_text
+from repro.ledger.content import (
+    CLAIM_FILE,
+    FIGURE_FILE,
+    PROVENANCE_FILE,
+    attempt_documents,
+    claim_text,
+    provenance_text,
+)
 from repro.ledger.published import directory_of, find_published
 from repro.schema.canonical import canonical_json
 from repro.schema.confidential import homes_in, secrets_in
@@ -48,6 +55,8 @@ def evidence_files(dossier: Dossier) -> dict[str, bytes]:
     texts |= {f"{SOURCE_PREFIX}{module}.py": text for module, text in dossier.sources.items()}
     if dossier.figure is not None:
         texts[FIGURE_FILE] = dossier.figure
+    if dossier.provenance is not None:
+        texts[PROVENANCE_FILE] = provenance_text(dossier.provenance)
     texts[README_FILE] = front_page(dossier)
     files = {name: text.encode("utf-8") for name, text in texts.items()}
     files[CRATE_FILE] = crate_metadata(dossier, files)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from repro.cite.evidence.bundle import Bundle, EvidenceError
 from repro.judge.facts import facts
 from repro.judge.validity import validity
-from repro.ledger.content import ATTEMPT_FILE, CLAIM_FILE, FIGURE_FILE, SOURCES_FILE
+from repro.ledger.content import ATTEMPT_FILE, CLAIM_FILE, FIGURE_FILE, PROVENANCE_FILE, SOURCES_FILE
 from repro.schema.canonical import canonical_json
 from repro.schema.claim import Claim, Paper
 from repro.schema.dataset import DataSet
@@ -15,6 +15,7 @@ from repro.schema.documents import read_attempt, read_claim_file, read_record
 from repro.schema.errors import RecordError
 from repro.schema.jsonform import parse_json, to_json
 from repro.schema.trial import TrialRecord
+from repro.schema.trial_provenance import ProvenanceFile, read_provenance_file
 from repro.schema.verdict import Attempt
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Dossier:
     """Texts of the recipe and of what it imports from this project, by module."""
     figure: str | None
     """SVG; None for an attempt without a verdict."""
+    provenance: ProvenanceFile | None = None
+    """How the trials ran and in which environment; None where nobody kept it."""
 
 
 def counting(records: Sequence[TrialRecord]) -> dict[str, TrialRecord]:
@@ -108,7 +111,11 @@ def gather(attempt_id: str) -> Dossier:
         sources = _installed_sources(attempt, records)
     figure = read_artifact(run, FIGURE_FILE) if run.tags.get(names.FIGURE) and attempt.verdict is not None else None
     attempt = as_records_show(_as_its_producer_named_it(attempt), claim, records)
-    return Dossier(attempt, claim, paper, data, records, sources, figure)
+    provenance = None
+    if PROVENANCE_FILE in kept:
+        read = read_provenance_file(read_artifact(run, PROVENANCE_FILE), f"{PROVENANCE_FILE} {where}")
+        provenance = read.of(record.digest for record in records)
+    return Dossier(attempt, claim, paper, data, records, sources, figure, provenance)
 
 
 def ledger_run(attempt_id: str) -> "RunRow | None":
@@ -203,7 +210,9 @@ def _read(bundle: Bundle) -> Dossier:
     }
     sources = dict(sorted(sources.items()))  # by module: as file names, a package comes after its modules
     figure = _text(bundle, FIGURE_FILE) if FIGURE_FILE in bundle.files else None
-    return Dossier(attempt, claim, paper, data, records, sources, figure)
+    told = PROVENANCE_FILE in bundle.files
+    provenance = read_provenance_file(_text(bundle, PROVENANCE_FILE), PROVENANCE_FILE) if told else None
+    return Dossier(attempt, claim, paper, data, records, sources, figure, provenance)
 
 
 def _text(bundle: Bundle, name: str) -> str:

@@ -11,6 +11,7 @@ FILES: Mapping[str, str] = {
     "estimate.json": "What the estimator made of the trials, for the main arm and for each control.",
     "verdict.json": "The verdict with the interval, margin and deviation of each part, and of each control.",
     "environment.json": "Commit, packages and machines, without names or credentials.",
+    "provenance.json": "How each trial ran: the whole environment with its packages, device, energy, memory, speed, and what was not deterministic.",
     "figure.svg": "The measured value and its interval beside the published one.",
     ".hydra/config.yaml": "The resolved config that the attempt was launched with.",
     ".hydra/overrides.yaml": "What was changed by hand on the command line; anything here makes the attempt exploratory.",

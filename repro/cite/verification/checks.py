@@ -104,6 +104,26 @@ def check_trials(dossier: Dossier) -> Iterator[Finding]:
     else:
         yield Finding("holds", "Every record that counts carries this seal: it stood when the trial ran.", TRIALS)
     yield from _sources_and_data(dossier)
+    yield from _provenance(dossier)
+
+
+def _provenance(dossier: Dossier) -> Iterator[Finding]:
+    """Check that what is said of how trials ran is said of these records. Their digests were checked on reading."""
+    if dossier.provenance is None:
+        return
+    records = {(record.digest, record.key) for record in dossier.records}
+    told = [(trial.record, trial.key) for trial in dossier.provenance.trials]
+    named = {trial.environment for trial in dossier.provenance.trials}
+    more = set(dossier.provenance.environments) - named - {dossier.attempt.provenance.get("environment")}
+    accounted = sorted([*(record for record, _ in told), *dossier.provenance.untold])
+    if not set(told) <= records or accounted != sorted(record for record, _ in records) or more:
+        yield Finding(
+            "fails", "provenance.json tells of trials or environments that are not those of the records.", TRIALS
+        )
+    elif told:
+        yield Finding(
+            "holds", f"provenance.json tells of {len(told)} of the {len(records)} records, by their digests.", TRIALS
+        )
 
 
 def _belonging(sealed: Sealed, records: Sequence[TrialRecord], read: Set[str]) -> Iterator[Finding]:

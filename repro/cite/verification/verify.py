@@ -19,13 +19,13 @@ from repro.cite.verification.origin import check_origin
 from repro.cite.verification.producer import Producer, producer_of, stated
 from repro.cite.verification.recompute import recompute
 from repro.cite.verification.time_limit import LONGEST_S, within
-from repro.ledger.content import ATTEMPT_FILE, CLAIM_FILE, FIGURE_FILE
+from repro.ledger.content import ATTEMPT_FILE, CLAIM_FILE, FIGURE_FILE, PROVENANCE_FILE
 from repro.schema.errors import ReproError
 from repro.schema.jsonform import parse_json
 from repro.schema.trial import RECORD_VERSION
 from repro.schema.verdict import ATTEMPT_VERSION, SEAL_VERSION, Attempt
 
-PRIMARY = (ATTEMPT_FILE, CLAIM_FILE, TRIALS_FILE, FIGURE_FILE)
+PRIMARY = (ATTEMPT_FILE, CLAIM_FILE, TRIALS_FILE, FIGURE_FILE, PROVENANCE_FILE)
 """Files that are read; all others but the sources are made from them."""
 WORDED = (README_FILE, CRATE_FILE)
 """Files that say the rest again in words, which change from version to version; no number stands in them alone."""

@@ -13,9 +13,9 @@ from page_reader import Page
 from review_book import HOSTILE
 
 from repro.catalog.index import load_index
-from repro.launch.records import RecordStore
+from repro.launch.records.store import RecordStore
+from repro.launch.running.trials import run_trial
 from repro.launch.session import Prepared, prepare
-from repro.launch.trials import run_trial
 from repro.review.server import live
 from repro.review.server import serve as served
 from repro.review.server.live import Watch, running_json, running_page

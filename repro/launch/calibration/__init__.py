@@ -1,0 +1,1 @@
+"""How often a protocol would decide rightly."""

@@ -1,0 +1,1 @@
+"""How far trials are and what is left."""

@@ -1,0 +1,1 @@
+"""From requests to a sealed plan: laid out, priced, admitted, stored."""

@@ -1,0 +1,1 @@
+"""Where and from what something ran, and what it took."""

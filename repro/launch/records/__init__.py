@@ -1,0 +1,1 @@
+"""The record store, and what lies in it that should not."""

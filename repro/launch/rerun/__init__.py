@@ -1,0 +1,1 @@
+"""Attempts run again, and compared with what was recorded."""
