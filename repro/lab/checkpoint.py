@@ -9,6 +9,7 @@
 Where the worker runs the trial, it names the directory; alone, nothing is written and `resume` returns 0. See docs/long_runs.md.
 """
 
+import contextlib
 import math
 import os
 import random
@@ -17,7 +18,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -54,6 +55,25 @@ class Stateful(Protocol):
 
 Part = Stateful | torch.Generator | list[Tensor] | MutableMapping[str, Any]
 """What a checkpoint holds: anything stateful, a generator, tensors that are changed in place, or a dict of plain values."""
+
+
+@contextlib.contextmanager
+def _alarm_waits() -> Iterator[None]:
+    """Let a time limit that is reached while a checkpoint is written end the trial when it is whole.
+
+    Torch would make an error of its own of the interruption, and a limit that went by unheard is none.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    rang: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, _: rang.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGALRM, before or signal.SIG_DFL)
+        if rang:
+            signal.raise_signal(signal.SIGALRM)
 
 
 class Checkpoint:
@@ -149,9 +169,12 @@ class Checkpoint:
 
     def save(self, step: int) -> None:
         """Save now. Where the disk cannot take it, training goes on with a warning, and the next one is tried in its time."""
-        if self.directory is None:
-            return
-        directory, started, first = self.directory, time.monotonic(), world().first
+        if self.directory is not None:
+            with _alarm_waits():
+                self._save(self.directory, step)
+
+    def _save(self, directory: Path, step: int) -> None:
+        started, first = time.monotonic(), world().first
         phases: list[Callable[[], None]] = [
             lambda: files.begin(directory, step) if first else None,
             lambda: self._write(files.building_place(directory, step)),
@@ -163,7 +186,7 @@ class Checkpoint:
                 phase()
             except (OSError, RuntimeError) as reason:  # torch turns a full disk into a RuntimeError
                 failure = str(reason)
-                warnings.warn(f"No checkpoint after step {step}, training goes on: {failure}", stacklevel=3)
+                warnings.warn(f"No checkpoint after step {step}, training goes on: {failure}", stacklevel=4)
             if any(anywhere(bool(failure))):
                 break
         self._saved = time.monotonic()

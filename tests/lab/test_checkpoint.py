@@ -232,3 +232,24 @@ def test_sigterm_leads_to_a_last_checkpoint_and_then_means_what_it_meant(place: 
     with pytest.raises(Ended):
         checkpoint.save_if_due(2)
     assert (place / "step_000000000002").is_dir()
+
+
+def test_a_time_limit_that_is_reached_while_saving_waits_for_the_checkpoint_and_is_heard(place: Path) -> None:
+    class Slow(nn.Linear):
+        def state_dict(self, *args, **kwargs):
+            signal.raise_signal(signal.SIGALRM)
+            return super().state_dict(*args, **kwargs)
+
+    def stop(*_: object) -> None:
+        raise TimeoutError("the trial ran longer than its limit")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        checkpoint = Checkpoint(Context(), model=Slow(2, 2))
+        checkpoint.resume()
+        with pytest.raises(TimeoutError, match="longer than its limit"):
+            checkpoint.save(5)
+        assert signal.getsignal(signal.SIGALRM) is stop
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert checkpoint_files.newest(place, trial=KEY, processes=1).step == 5
