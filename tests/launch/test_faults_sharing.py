@@ -28,9 +28,8 @@ import os, sys, time
 from pathlib import Path
 from repro.launch.running.trial_lock import take
 assert take(Path(sys.argv[1])) is not None
-child = os.fork()
-if child:
-    print(child, flush=True)
+if not os.fork():
+    print(os.getpid(), flush=True)  # the child itself: by now it has let go of what it inherited
 time.sleep(600)
 """
 
