@@ -12,7 +12,7 @@ import torch
 from repro.lab.distributed import World, anywhere, averaging, data_parallel, joined, mean, part, world
 
 PROGRAM = """
-import contextlib, json, sys
+import contextlib, json, os, sys
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -66,7 +66,9 @@ with joined("cpu") as here:
         result["whole"] = sharded(8, saving=False)
         sharded(5, saving=True)
         result["resumed"] = sharded(8, saving=True)
-    open(f"{sys.argv[1]}/{here.rank}.json", "w").write(json.dumps(result))
+    with open(f"{sys.argv[1]}/{here.rank}.json", "w") as file:
+        file.write(json.dumps(result))
+os._exit(0)  # as repro.launch.running.ranks ends
 """
 
 

@@ -112,4 +112,9 @@ def end_with(parent: int) -> None:
 
 if __name__ == "__main__":
     end_with(int(os.environ[PARENT]))
-    sys.exit(run_one(Path(sys.argv[1])) if "RANK" in os.environ else start(Path(sys.argv[1]), int(sys.argv[2])))
+    if "RANK" not in os.environ:
+        sys.exit(start(Path(sys.argv[1]), int(sys.argv[2])))
+    code = run_one(Path(sys.argv[1]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # threads of torch's communication now and then abort an interpreter that winds itself up
