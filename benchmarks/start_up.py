@@ -58,7 +58,7 @@ def write_many_claims(root: Path, count: int) -> None:
         (root / f"claim/many/claim_{i:04d}.yaml").write_text(
             f"id: many/claim_{i:04d}\npaper: many\nstatement: Claim number {i}.\nlocator: Table {i}\nquantity: {{symbol: x}}\n"
             f'target: {{printed: "{i}", source: verified}}\nrule: {{kind: exact}}\n'
-            "blocked: {missing: everything, since: '2024', unblock: nothing}\n"
+            "blocked: {missing: all, since: '2024-01-01', unblock: nothing, needs: [{kind: data, what: all}]}\n"
         )
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from repro.catalog.roots import config_roots
+from repro.schema.blockage import blockage_of
 from repro.schema.canonical import digest_of
+from repro.schema.claim import Claim
 from repro.schema.dataset import cache_dir
 from repro.schema.errors import ConfigError, RecordError, ReproError, nearest
 from repro.schema.jsonform import from_json, to_json
@@ -123,7 +125,14 @@ def _file_digests(directories: tuple[Path, ...]) -> dict[str, str]:
 
 def _code_digests() -> dict[str, str]:
     here, schema = Path(__file__).parent, Path(__file__).parents[1] / "schema"
-    files = [here / "parse.py", here / "load.py", here / "index.py", schema / "claim.py", schema / "study.py"]
+    files = [
+        here / "parse.py",
+        here / "load.py",
+        here / "index.py",
+        schema / "claim.py",
+        schema / "blockage.py",
+        schema / "study.py",
+    ]
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
@@ -138,6 +147,7 @@ def _update(stored: _Stored, wanted: Mapping[str, str]) -> Index:
             continue
         try:
             claim = load_claim(name)
+            _check_stand_ins(claim, wanted)
             entries[name] = ClaimEntry(
                 id=claim.id,
                 paper=claim.paper,
@@ -155,6 +165,13 @@ def _update(stored: _Stored, wanted: Mapping[str, str]) -> Index:
         except ReproError as error:
             problems.append(str(error))
     return Index(entries, tuple(problems))
+
+
+def _check_stand_ins(claim: Claim, known: Mapping[str, str]) -> None:
+    blockage = blockage_of(claim)
+    for other in blockage.stand_ins if blockage else ():
+        if other not in known:
+            raise ConfigError(f"claim/{claim.id}: blocked.stand_ins names the claim '{other}'.{nearest(other, known)}")
 
 
 def _read(file: Path) -> _Stored | None:

@@ -2,9 +2,12 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
+from repro.schema.blockage import NEED_KINDS, Blockage
 from repro.schema.claim import SCALES, Claim, Paper
 from repro.schema.dataset import DataSet
 from repro.schema.errors import ConfigError, RecordError, nearest
@@ -78,11 +81,14 @@ def parse_claim(name: str, content: Mapping[str, Any], where: str) -> Claim:
     fields["parts"] = {part: _part(part, value, rule, where) for part, value in _mapping(parts, where, "parts").items()}
     protocols = _mapping(fields.get("protocols") or {}, where, "protocols")
     fields["protocols"] = {key: _protocol(key, value, where) for key, value in protocols.items()}
+    blocked = fields.pop("blocked", None)
     claim: Claim = _build(Claim, fields, where)
-    if bool(claim.protocols) == bool(claim.blocked):
+    if bool(claim.protocols) == bool(blocked):
         raise ConfigError(
-            f"{where}: a claim has 'protocols', or 'blocked' with missing, since and unblock; one of the two."
+            f"{where}: a claim has 'protocols', or 'blocked' with missing, since, unblock and needs; one of the two."
         )
+    if blocked:
+        return replace(claim, blocked=_blockage(_mapping(blocked, where, "blocked"), where))
     for key, protocol in claim.protocols.items():
         if not protocol.controls:
             raise ConfigError(
@@ -121,6 +127,21 @@ def _protocol(name: str, value: Any, where: str) -> dict[str, Any]:
     _refuse_nested_targets(call, where, f"protocols.{name}.estimator")
     fields["estimator"] = {"target": target, "arguments": call}
     return fields
+
+
+def _blockage(fields: Mapping[str, Any], where: str) -> Blockage:
+    blockage: Blockage = _build(Blockage, fields, f"{where}: blocked")
+    if not blockage.needs:
+        raise ConfigError(
+            f"{where}: blocked.needs is empty. Name each missing thing as {{kind, what}}, so that somebody may give it; "
+            f"kind is one of {', '.join(NEED_KINDS)}."
+        )
+    for key, day in (("since", blockage.since), *((f"asked[{i}].when", a.when) for i, a in enumerate(blockage.asked))):
+        try:
+            date.fromisoformat(day)
+        except ValueError:
+            raise ConfigError(f'{where}: blocked.{key} must be a day such as "2020-01-31", not {day!r}.') from None
+    return blockage
 
 
 def _refuse_nested_targets(value: Any, where: str, path: str) -> None:

@@ -15,6 +15,7 @@ from repro.ledger.fast import LatestVerdict
 from repro.review.facts.extras import beside
 from repro.review.wording import words
 from repro.review.wording.labels import part_label
+from repro.schema.blockage import Blockage, blockage_of
 from repro.schema.claim import TERMS, Claim, Paper, Part
 from repro.schema.plain_text import plain
 from repro.schema.verdict import Attempt, PartVerdict, Verdict
@@ -54,12 +55,8 @@ def claim_view(
         Text(f"{where}\n{claim.locator}", style="dim"),
         _targets(claim, checks),
     ]
-    if claim.blocked:
-        parts.append(
-            Text(
-                f"Blocked since {claim.blocked.since}.\nMissing: {claim.blocked.missing}\nTo unblock: {claim.blocked.unblock}"
-            )
-        )
+    if blockage := blockage_of(claim):
+        parts.append(Text("\n".join(_blockage_lines(blockage))))
     for name, protocol in claim.protocols.items():
         acm, nasem = TERMS[protocol.kind]
         controls = [
@@ -105,6 +102,23 @@ def claim_view(
     parts += [part for part in (record, trust) if part is not None]
     spaced = [piece for part in parts for piece in (part, Text(""))][:-1]
     return Panel(Group(*spaced), title=claim.id, title_align="left", padding=(1, 2))
+
+
+def _blockage_lines(blockage: Blockage) -> list[str]:
+    lines = [
+        f"Blocked since {blockage.since}.",
+        f"Missing: {blockage.missing}",
+        f"To unblock: {blockage.unblock}",
+    ]
+    for need in blockage.needs:
+        hours = f" ({need.device_hours:,g} hours of one {need.device}, {need.source}" if need.device_hours else ""
+        money = f", about ${need.dollars:,.0f}" if need.dollars else ""
+        lines.append(f"  needs {words.NEED[need.kind]}: {need.what}{f'{hours}{money})' if hours else ''}")
+    asked = [f"  asked {each.who} on {each.when}: {each.answer}" for each in blockage.asked]
+    lines += asked or ["Asked: nobody so far."]
+    if blockage.stand_ins:
+        lines.append(f"Stands in for it, smaller and without pretending to be it: {', '.join(blockage.stand_ins)}")
+    return lines
 
 
 def _targets(claim: Claim, checks: Mapping[str, str]) -> Group:

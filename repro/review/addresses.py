@@ -5,6 +5,8 @@ import re
 
 NEXT = "next.html"
 """The page of what to run next."""
+DONATIONS = "donations.html"
+"""The page of what a donation would decide."""
 TOPICS = "topics.html"
 """The page of all topics."""
 LONGEST = 200

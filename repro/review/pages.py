@@ -14,6 +14,7 @@ from repro.ledger.kept import kept_provenance
 from repro.review import book as questions
 from repro.review import overview
 from repro.review.addresses import (
+    DONATIONS,
     NEXT,
     TOPICS,
     attempt_address,
@@ -29,7 +30,7 @@ from repro.review.addresses import (
     tutorial_address,
 )
 from repro.review.book import Book
-from repro.review.facts import added, citing, combined, extras, odds, rates, side_by_side, spent, trust
+from repro.review.facts import added, citing, combined, donations, extras, odds, rates, side_by_side, spent, trust
 from repro.review.facts.comparison import comparisons_with
 from repro.review.facts.evidence import evidence_of, file_name, verify_command
 from repro.review.facts.history import history
@@ -45,6 +46,7 @@ from repro.review.wording import markup, words
 from repro.review.wording.labels import part_label, pretty
 from repro.review.wording.papers import citation, paper_links
 from repro.review.wording.readable import readable
+from repro.schema.blockage import blockage_of
 from repro.schema.claim import SCALES, TERMS, Claim, Protocol
 from repro.schema.errors import ReproError, StoreError, nearest
 from repro.schema.trial import TrialRecord
@@ -205,6 +207,9 @@ def _environment() -> Environment:
         how_it_ran=lambda attempt: took(kept_provenance(attempt.id)),
         ledger_links=ledger_links,
         TERMS=TERMS,
+        blockage_of=blockage_of,
+        donations=donations,
+        DONATIONS=DONATIONS,
         NEXT=NEXT,
         TOPICS=TOPICS,
         paper_address=paper_address,

@@ -10,6 +10,7 @@ from pathlib import Path
 from repro.cite.evidence.bundle import EvidenceError
 from repro.cite.results.badge import Badge, endpoint, svg
 from repro.review.addresses import (
+    DONATIONS,
     NEXT,
     TOPICS,
     attempt_address,
@@ -40,7 +41,15 @@ from repro.review.pictures.figures import interval_figure
 from repro.review.pictures.forest import forest_figure
 from repro.review.pictures.picture_files import files_of_attempt, files_of_claim
 from repro.review.stories.tutorial import comparison_csv, comparison_figure, comparison_page, tutorial_page
-from repro.review.subject_pages import compare_page, next_page, paper_page, study_page, topic_page, topics_page
+from repro.review.subject_pages import (
+    compare_page,
+    donations_page,
+    next_page,
+    paper_page,
+    study_page,
+    topic_page,
+    topics_page,
+)
 from repro.schema.claim import Claim
 from repro.schema.errors import StoreError
 from repro.schema.verdict import Attempt
@@ -65,6 +74,7 @@ def site(book: Book, live: bool = False, prior: str | None = None) -> Mapping[st
         now[paper_address(paper.id)] = partial(paper_page, book, paper.id, live)
     now |= _of_topics(book, live)
     now[NEXT] = partial(next_page, book, live)
+    now[DONATIONS] = partial(donations_page, book, live)
     for name in book.comparisons:
         now[comparison_address(name)] = partial(comparison_page, book, name, live)
         now[comparison_address(name, ".svg")] = partial(comparison_figure, book, name, WIDE)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from repro.review.addresses import (
+    DONATIONS,
     NEXT,
     TOPICS,
     compare_address,
@@ -11,7 +12,7 @@ from repro.review.addresses import (
     topic_address,
 )
 from repro.review.book import Book, is_theirs
-from repro.review.facts import next_runs, subjects
+from repro.review.facts import donations, next_runs, subjects
 from repro.review.facts.differences import Difference, agreements, differences
 from repro.review.facts.pairs import pairs_of
 from repro.review.pages import render, trials_of
@@ -101,6 +102,13 @@ def next_page(book: Book, live: bool = False) -> str:
     runs = next_runs.next_runs(book)
     things = {"kinds": next_runs.kinds(runs), "stuck": next_runs.stuck(book), "open": next_runs.open_claims(book)}
     return render("next.html", NEXT, live, book=book, speed=next_runs.ASSUMED_SPEED, **things)
+
+
+def donations_page(book: Book, live: bool = False) -> str:
+    """Return the page of what is missing for blocked claims, and what hours of a device would pay for."""
+    things = {"blocked": donations.blocked_claims(book), "budgets": donations.budgets(book)}
+    things["wanted"] = donations.wanted(book)
+    return render("donations.html", DONATIONS, live, book=book, speed=next_runs.ASSUMED_SPEED, **things)
 
 
 def _names(one: Attempt, other: Attempt) -> tuple[str, str]:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from repro.catalog.index import load_index
 from repro.catalog.load import load_claim, load_study
+from repro.schema.blockage import Inquiry, Need, blockage_of
 from repro.schema.claim import Margin
 from repro.schema.errors import ConfigError
 from tests_support import CLAIM, STUDY
@@ -87,18 +89,70 @@ def test_parts_may_have_rules_of_their_own(write_claims) -> None:
     assert (claim.parts["a"].rule.kind, claim.parts["b"].rule.kind) == ("equivalence", "exact")
 
 
+BLOCKED = """blocked:
+  missing: the data
+  since: "2020-01-01"
+  unblock: access to the data
+  needs:
+    - {kind: data, what: the widgets' sizes}
+    - {kind: compute, what: sorting them, device: H200, device_hours: 12, dollars: 36, source: secondary}
+  asked: [{who: the authors, when: "2021-03-04", answer: none}]
+  stand_ins: [toy/mean]
+"""
+
+
 def test_a_claim_is_blocked_or_has_protocols(write_claims) -> None:
-    blocked = "blocked: {missing: the data, since: 2020-01-01, unblock: access to the data}\n"
     root = write_claims(
-        extra={
-            "claim/toy/closed.yaml": GOOD[: GOOD.index("protocols:")].replace("toy/mean", "toy/closed")
-            + blocked.replace("2020-01-01", "'2020-01-01'")
-        }
+        extra={"claim/toy/closed.yaml": GOOD[: GOOD.index("protocols:")].replace("toy/mean", "toy/closed") + BLOCKED}
     )
-    assert load_claim("toy/closed").blocked.unblock == "access to the data"
-    (root / "claim/toy/mean.yaml").write_text(GOOD + blocked.replace("2020-01-01", "'2020-01-01'"))
+    blockage = blockage_of(load_claim("toy/closed"))
+    assert blockage is not None
+    assert (blockage.unblock, blockage.stand_ins) == ("access to the data", ("toy/mean",))
+    assert blockage.asked == (Inquiry("the authors", "2021-03-04", "none"),)
+    assert blockage.needs == (
+        Need("data", "the widgets' sizes"),
+        Need("compute", "sorting them", "H200", 12.0, 36.0, "secondary"),
+    )
+    (root / "claim/toy/mean.yaml").write_text(GOOD + BLOCKED)
     with pytest.raises(ConfigError, match="one of the two"):
         load_claim("toy/mean")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("kind: data", "kind: luck", "blocked.needs\\[0\\].kind must be one of 'data', 'weights'"),
+        ("device: H200, ", "", "compute needs 'device' and 'device_hours': sorting them"),
+        ("device_hours: 12", "device_hours: 0", "device_hours must be above 0, not 0.0"),
+        (
+            "{kind: data, what",
+            "{kind: data, dollars: 3, what",
+            "only compute has 'device', 'device_hours' and 'dollars'",
+        ),
+        ('"2020-01-01"', '"long ago"', "blocked.since must be a day such as \"2020-01-31\", not 'long ago'"),
+        ('"2021-03-04"', '"spring"', "blocked.asked\\[0\\].when must be a day"),
+        ("  unblock: access to the data\n", "", "lacks the key 'unblock'"),
+    ],
+)
+def test_what_a_blocked_claim_lacks_is_said_need_by_need(write_claims, old: str, new: str, says: str) -> None:
+    assert old in BLOCKED
+    write_claims(claim=GOOD[: GOOD.index("protocols:")] + BLOCKED.replace(old, new))
+    with pytest.raises(ConfigError, match=says):
+        load_claim("toy/mean")
+
+
+def test_a_blocked_claim_names_at_least_one_need(write_claims) -> None:
+    without = BLOCKED[: BLOCKED.index("  needs:")]
+    write_claims(claim=GOOD[: GOOD.index("protocols:")] + without)
+    with pytest.raises(ConfigError, match=r"blocked.needs is empty. Name each missing thing as \{kind, what\}"):
+        load_claim("toy/mean")
+
+
+def test_what_stands_in_for_a_blocked_claim_is_a_claim(write_claims) -> None:
+    closed = GOOD[: GOOD.index("protocols:")].replace("toy/mean", "toy/closed") + BLOCKED
+    write_claims(extra={"claim/toy/closed.yaml": closed.replace("[toy/mean]", "[toy/maen]")})
+    told = "claim/toy/closed: blocked.stand_ins names the claim 'toy/maen'. Did you mean 'toy/mean'?"
+    assert told in load_index().problems
 
 
 @pytest.mark.parametrize(

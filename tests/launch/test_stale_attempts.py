@@ -180,7 +180,7 @@ def test_a_claim_that_was_removed_or_blocked_is_said(write_claims) -> None:
     text = file.read_text()
     file.write_text(
         text.partition("protocols:")[0]
-        + "blocked: {missing: the numbers, since: '2024-01-01', unblock: their release}\n"
+        + "blocked: {missing: the numbers, since: '2024-01-01', unblock: their release, needs: [{kind: data, what: them}]}\n"
     )
     assert reasons(made) == ("The claim is blocked now: the numbers",)
     file.unlink()

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from repro.review.book import Book
+from repro.schema.blockage import Blockage, Inquiry, Need
 from repro.schema.claim import (
-    Blocked,
     Claim,
     Control,
     EstimatorSpec,
@@ -198,7 +198,17 @@ BLOCKED = claim(
     {},
     statement="False positives fall by 5.7 percentage points.",
     quantity=Quantity("Δ", "percentage points"),
-    blocked=Blocked("the screening images", "2020-01-01", "access to the data under licence"),
+    blocked=Blockage(
+        "the screening images",
+        "2020-01-01",
+        "access to the data under licence",
+        needs=(
+            Need("data", "28,000 mammograms"),
+            Need("compute", "training three networks", "V100", 900.0, 2700.0, "unverified"),
+        ),
+        asked=(Inquiry("the clinic", "2021-05-06", "under licence alone"),),
+        stand_ins=("clinic/sensitivity",),
+    ),
 )
 NOT_RUN = claim(
     "clinic/sensitivity",

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 from page_reader import Page
-from review_book import BLOCKED, EXPONENT, HOSTILE, HOSTILE_CLAIM, ORDERING, RATIOS, STALE, record
+from review_book import BLOCKED, EXPONENT, HOSTILE, HOSTILE_CLAIM, NOT_RUN, ORDERING, RATIOS, STALE, record
 
 from repro.review.book import Book
 from repro.review.pages import (
@@ -180,6 +180,21 @@ def test_a_blocked_claim_says_what_is_missing_since_when_and_what_would_unblock_
     assert (
         "Missing the screening images Since 2020-01-01 What would unblock it access to the data under licence" in words
     )
+    assert (
+        "Needs data: 28,000 mammograms computing: training three networks (900 hours of one V100 unverified, about $2,700 "
+        "(an estimate)) What a donation would decide" in words
+    )
+    assert "Who was asked the clinic, 2021-05-06: under licence alone" in words
+    assert f"Stands in for it {NOT_RUN.statement}" in words
+
+
+def test_a_claim_says_for_which_blocked_one_it_stands_in(book: Book) -> None:
+    words = Page(claim_page(book, NOT_RUN.id)).words
+    assert (
+        f"Stands in, at a smaller size, for what nobody here can run; it says nothing of that number: {BLOCKED.statement}"
+        in words
+    )
+    assert "Stands in" not in Page(claim_page(book, ORDERING.id)).words
 
 
 def test_the_page_of_an_attempt_lists_all_trials_what_went_wrong_first(book: Book) -> None:

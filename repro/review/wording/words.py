@@ -9,6 +9,7 @@ from repro.judge.flags import FLAGS as FLAGS
 from repro.judge.flags import flag_text as flag_text
 from repro.judge.numbers import like_interval, significant
 from repro.review.wording.labels import counted
+from repro.schema.blockage import NeedKind
 from repro.schema.claim import Part, Target
 from repro.schema.verdict import Attempt, ControlVerdict, Estimate, PartVerdict, Validity
 
@@ -26,6 +27,19 @@ SYMBOLS: Mapping[str, str] = {
 
 STATE_WORDS: Mapping[str, str] = {"not_run": "not run"}
 """Words for outcomes and states that are not spelt as they are named."""
+
+NEED: Mapping[NeedKind, str] = {
+    "data": "data",
+    "weights": "weights",
+    "code": "code",
+    "compute": "computing",
+    "licence": "a licence",
+    "metric": "how it was measured",
+}
+"""What a blocked claim may lack."""
+
+NEEDS: Mapping[NeedKind, str] = {**NEED, "licence": "licences", "metric": "words on how it was measured"}
+"""The same as headings."""
 
 EXPLORATORY = "sealed settings were changed by hand; not citable"
 
