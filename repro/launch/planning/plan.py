@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from repro.catalog.compose import Request
@@ -49,7 +50,7 @@ def make_plan(
         readers: by study, the (claim, protocol) pairs that read it.
         shapes: by `claim@protocol@scale`; where nothing is said, the first attempt with the seeds that the config says.
     """
-    laid = remembering()
+    laid, study_of = remembering(), cache(load_study)
     trials: dict[str, TrialSpec] = {}
     attempts: dict[str, PlannedAttempt] = {}
     chosen: list[tuple[Request, Shape]] = []
@@ -67,9 +68,10 @@ def make_plan(
     for study, scale, counter, replicates in dict.fromkeys(
         (request.study.id, request.scale.name, shape.counter, shape.replicates) for request, shape in chosen
     ):
-        for reading in (study, *_sharing(study, scale, replicates, readers, trials, laid)):
+        kin = [study_of(name) for name in readers if name != study]
+        for reading in (study, *_sharing(study_of(study), scale, replicates, kin, trials, laid)):
             for claim_id, protocol in readers.get(reading, ()):
-                source = Source(load_claim(claim_id), protocol, load_study(reading), load_scale(scale))
+                source = Source(load_claim(claim_id), protocol, study_of(reading), load_scale(scale))
                 if scale in source.study.scales:
                     fits = len(replicates) % looks_at(source) == 0
                     shape = Shape(counter, replicates) if fits else first_shape(source)
@@ -79,20 +81,19 @@ def make_plan(
 
 
 def _sharing(
-    study: str,
+    study: Study,
     scale: str,
     replicates: Sequence[int],
-    readers: Iterable[str],
+    others: Iterable[Study],
     trials: Mapping[str, TrialSpec],
     lay_out: LayOut,
 ) -> list[str]:
     """Return the other studies of this recipe that have one of the trials at this scale."""
-    recipe, where = load_study(study).recipe, load_scale(scale)
-    kin = [load_study(other) for other in readers if other != study]
+    where = load_scale(scale)
     return [
         other.id
-        for other in kin
-        if other.recipe == recipe and scale in other.scales
+        for other in others
+        if other.recipe == study.recipe and scale in other.scales
         if any(key_of(spec) in trials for spec in lay_out(other, where, replicates, None, None))
     ]
 
