@@ -31,6 +31,9 @@ ASSUMPTION = (
 )
 """What the odds rest on."""
 
+RULE = "tracker/belief_update"
+"""The claim by which the rule of these odds is itself tested, where the catalogue has it."""
+
 
 class PriorError(ReproError):
     """What was given as a prior is no probability."""

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
+from page_reader import Page
 from trust_book import (
     AGAIN,
     ELSEWHERE,
@@ -20,6 +21,7 @@ from trust_book import (
 
 from repro.review.facts import odds
 from repro.review.facts.independent import correlated, decisive_attempts, groups, share_data
+from repro.review.pages import claim_page
 from repro.schema.verdict import Attempt
 
 
@@ -147,3 +149,11 @@ def test_a_mismatch_of_a_trusted_protocol_lowers_the_odds() -> None:
     missed = replace(FIRST, verdict=replace(FIRST.verdict, outcome="mismatch"))  # type: ignore[type-var]
     items = odds.evidence(replace(book, attempts=(missed,), calibrations={missed.sealed.digest: usual(missed)}), SLOPE)
     assert odds.posteriors(items, 0.5)["rival"].probability < 0.1
+
+
+def test_the_rule_of_the_odds_is_a_claim_that_the_page_names_with_its_verdict() -> None:
+    book = trust_book()
+    assert odds.RULE not in Page(claim_page(book, SLOPE.id)).words
+    rule = replace(SLOPE, id=odds.RULE)
+    page = Page(claim_page(replace(book, claims={**book.claims, rule.id: rule}), SLOPE.id))
+    assert "a claim that is tested here like any other: tracker/belief_update, not run." in page.words
