@@ -1,0 +1,1 @@
+"""Leagues of agents that train against each other: matchmaking, forgetting and exploitability."""
