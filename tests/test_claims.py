@@ -107,6 +107,7 @@ UNDECIDED = {
 """Protocols whose data are honestly too few to decide."""
 
 MINUTES = {
+    "connect4/ply_counts",
     "chinchilla/fit_procedure_invariance",
     "misfitting/checkpoint_selection",
     "misfitting/loss_function_matters_less",
