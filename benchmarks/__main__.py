@@ -1,4 +1,4 @@
-"""Run the benchmarks and print one line each: `python -m benchmarks [start_up] [tracking] [scaling_fits] [evidence] [training] [attention] [dashboard] [launching] [planning]`."""
+"""Run the benchmarks and print one line each: `python -m benchmarks [start_up] [tracking] [scaling_fits] [evidence] [training] [attention] [diffusion] [self_play] [dashboard] [launching] [planning]`."""
 
 import platform
 import sys
@@ -11,6 +11,8 @@ BENCHMARKS = (
     "evidence",
     "training",
     "attention",
+    "diffusion",
+    "self_play",
     "dashboard",
     "launching",
     "planning",
