@@ -176,3 +176,26 @@ def test_rounding_is_told_from_an_edit(claimed: dict, found: dict, digits: int |
     assert (result.digits, result.differing) == (digits, differing)
     assert result.close == (not differing)
     assert result.exact == (claimed == found and type(claimed["a"]) is type(found.get("a")))
+
+
+@pytest.mark.parametrize(
+    ("claimed", "found", "alike"),
+    [
+        ({"parts": {"a": 1.0}}, {"parts": {"a": 1.0005}}, True),
+        ({"parts": {"a": 1.0}}, {"parts": {"a": 1.002}}, False),
+        ({"parts": {"a": 1e-5, "margin": 0.1}}, {"parts": {"a": 9e-5, "margin": 0.1}}, True),
+        ({"parts": {"extras": {"percentile_97.5": 1.0}}}, {"parts": {"extras": {"percentile_97.5": 3.0}}}, True),
+        ({"parts": {"extras": {"bic": 1.0}}}, {"parts": {"extras": {"bic": None}}}, False),
+        ({"controls": {"c": {"value": 1e8}}}, {"controls": {"c": {"value": 2e8}}}, True),
+        ({"controls": {"c": {"failed": True}}}, {"controls": {"c": {"failed": None}}}, False),
+        ({"controls": {"c": {"outcome": "match"}}}, {"controls": {"c": {"outcome": "mismatch"}}}, False),
+        ({"detail": "it is 4.7×10⁻⁸ off"}, {"detail": "it is 1.2×10⁻⁷ off"}, True),
+        ({"detail": "it is 4.7 off"}, {"detail": "it is 4.7 on"}, False),
+        ({"reason": "n 3"}, {"reason": "n 4"}, False),
+        ({"n": 3}, {"n": 4}, False),
+    ],
+)
+def test_another_processor_is_told_from_an_edit(claimed: dict, found: dict, alike: bool) -> None:
+    result = agreement(claimed, found)
+    assert not result.close
+    assert result.alike == alike

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import evidence_forger as forger
 import pytest
@@ -154,6 +155,33 @@ def test_last_digits_may_differ_only_where_arithmetic_does(toy: Dossier, monkeyp
     elsewhere = verify(bundle)
     assert elsewhere.ok, elsewhere
     assert "digits, not byte for byte" in sentences(elsewhere, "holds")
+
+
+def test_figures_that_decide_nothing_may_differ_between_processors_and_no_outcome_may(
+    toy: Dossier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def claiming(**changes: Any) -> Bundle:
+        verdict = toy.attempt.verdict
+        part = replace(verdict.parts["value"], **changes)
+        return forger.bundle_of(
+            replace(toy, attempt=replace(toy.attempt, verdict=replace(verdict, parts={"value": part})))
+        )
+
+    deviation = toy.attempt.verdict.parts["value"].deviation
+    near, far, other = (
+        claiming(deviation=deviation * 1.0005),
+        claiming(deviation=deviation * 1.5),
+        claiming(outcome="inconclusive"),
+    )
+    assert verify(near).exit_code == 1  # the processor is the producer's
+    monkeypatch.setattr("repro.cite.verification.producer._processor", lambda: "another processor")
+    report = verify(near)
+    assert report.ok, report
+    told = sentences(report, "holds")
+    assert "the same outcome for every part and control, and every number that decides to three digits" in told
+    assert "differ parts.value.deviation, which decide nothing" in told
+    assert verify(far).exit_code == 1
+    assert verify(other).exit_code == 1
 
 
 def test_a_look_that_decides_needs_no_later_trials(toy: Dossier) -> None:

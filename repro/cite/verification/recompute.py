@@ -60,6 +60,8 @@ def recompute(dossier: Dossier, producer: Producer, vouched: bool) -> Recomputed
     elif found.close:
         excused = vouched or not same_arithmetic(dossier, producer)
         verdicts, basis = [_rounded(found, excused)], replace(again, verdict=claimed.verdict)
+    elif found.alike and installed.is_sealed_one and not same_arithmetic(dossier, producer):
+        verdicts, basis = [_alike(found)], replace(again, verdict=claimed.verdict)
     elif found.reworded and vouched:
         verdicts = [*_same(again, dossier, installed, "in every number and word that decides"), _reworded(found)]
         basis = replace(again, verdict=claimed.verdict)
@@ -119,6 +121,16 @@ def _rounded(found: Agreement, excused: bool) -> Finding:
         return Finding("holds", told + why, VERDICT)
     why = "numpy, scipy and processor are the producer's by the records, so the last digits must be equal too."
     return Finding("fails", told + why, VERDICT)
+
+
+def _alike(found: Agreement) -> Finding:
+    paths = ", ".join(found.differing[:4])
+    more = f" and {len(found.differing) - 4} more" if len(found.differing) > 4 else ""
+    told = (
+        f"The rows give the same outcome for every part and control, and every number that decides to three digits. By more than "
+        f"last digits differ {paths}{more}, which decide nothing: they were worked out on another processor, or with another numpy or scipy."
+    )
+    return Finding("holds", told, VERDICT)
 
 
 def _differing(claimed: Attempt, again: Attempt, found: Agreement) -> Iterator[Finding]:
