@@ -167,6 +167,7 @@ def _environment() -> Environment:
         bytes=words.size,
         day=words.day,
         pretty=pretty,
+        need_word=words.NEED.__getitem__,
     )
     environment.globals.update(
         q=questions,
