@@ -20,7 +20,7 @@ _JOURNAL = re.compile(
 )
 _MAGAZINE = re.compile(r".*\b(Spectrum|Magazine|Communications)\b")
 _REPORT = re.compile(r"(?P<name>.+) technical report", re.IGNORECASE)
-_SMALL_WORDS = ("a", "an", "the", "on", "of", "in", "to", "for", "and", "towards")
+_SMALL_WORDS = ("a", "an", "the", "on", "of", "in", "to", "for", "and", "towards", "mastering")
 
 
 @dataclass(frozen=True)
