@@ -181,7 +181,7 @@ def test_a_blocked_claim_says_what_is_missing_since_when_and_what_would_unblock_
         "Missing the screening images Since 2020-01-01 What would unblock it access to the data under licence" in words
     )
     assert (
-        "Needs data: 28,000 mammograms computing: training three networks (900 hours of one V100 unverified, about $2,700, "
+        "Needs data: 28,000 mammograms computing: training three networks (900 hours of one V100 unverified , about $2,700, "
         "an estimate) What a donation would decide" in words
     )
     assert "Who was asked the clinic, 2021-05-06: under licence alone" in words
