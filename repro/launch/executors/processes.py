@@ -1,6 +1,7 @@
 """Executor `processes`: worker processes of this machine side by side (joblib, loky); trials that measure time one by one."""
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -41,6 +42,8 @@ def _in_processes(trials: Sequence[TrialSpec], plan: Plan, store: RecordStore, j
     from joblib import Parallel, delayed, parallel_config
     from joblib.externals.loky import get_reusable_executor
 
+    # A worker that has grown by much is replaced between two trials. That is as it should be, and nothing is lost.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
     # One thread each: two trials of two threads on two cores take many times as long as one thread each.
     with parallel_config(backend="loky", inner_max_num_threads=1):
         runner = Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1)
