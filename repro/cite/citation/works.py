@@ -20,6 +20,7 @@ _JOURNAL = re.compile(
 )
 _MAGAZINE = re.compile(r".*\b(Spectrum|Magazine|Communications)\b")
 _REPORT = re.compile(r"(?P<name>.+) technical report", re.IGNORECASE)
+# "mastering": two papers of one first author and year begin with it.
 _SMALL_WORDS = ("a", "an", "the", "on", "of", "in", "to", "for", "and", "towards", "mastering")
 
 

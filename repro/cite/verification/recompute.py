@@ -127,8 +127,8 @@ def _alike(found: Agreement) -> Finding:
     paths = ", ".join(found.differing[:4])
     more = f" and {len(found.differing) - 4} more" if len(found.differing) > 4 else ""
     told = (
-        f"The rows give the same outcome for every part and control, and every number that decides to three digits. By more than "
-        f"last digits differ {paths}{more}, which decide nothing: they were worked out on another processor, or with another numpy or scipy."
+        f"The rows give the same outcome for every part and control, and every number that decides to three digits. Beyond "
+        f"the last digits differ {paths}{more}, which were worked out on another processor, or with another numpy or scipy."
     )
     return Finding("holds", told, VERDICT)
 

@@ -72,7 +72,7 @@ def wanted(book: Book) -> Mapping[NeedKind, Sequence[Wanted]]:
     for need, names in needing.items():
         others = [tuple(other for other in blockages[name].needs if other != need) for name in names]
         claims = tuple(book.claims[name] for name in names)
-        found[need.kind].append(Wanted(need, claims, min(others, key=_without_compute)))
+        found[need.kind].append(Wanted(need, claims, min(others, key=_besides_compute)))
     for rows in found.values():
         rows.sort(key=lambda row: (not row.decides, -len(row.claims), row.need.device_hours or 0.0, row.need.what))
     return {kind: rows for kind, rows in found.items() if rows}
@@ -91,7 +91,7 @@ def budgets(book: Book) -> tuple[Budget, ...]:
                 runs.append(run)
                 spent += run.gpu_hours
         blocked = tuple(book.claims[name] for name, needed in hours.items() if 0 < needed <= budget)
-        alone = tuple(claim for claim in blocked if _lacks_compute_alone(claim))
+        alone = tuple(claim for claim in blocked if _lacks_nothing_but_compute(claim))
         if (runs or blocked) and not (
             found and (len(runs), len(blocked)) == (len(found[-1].runs), len(found[-1].blocked))
         ):
@@ -99,10 +99,10 @@ def budgets(book: Book) -> tuple[Budget, ...]:
     return tuple(found)
 
 
-def _without_compute(needs: Sequence[Need]) -> int:
+def _besides_compute(needs: Sequence[Need]) -> int:
     return sum(need.kind != "compute" for need in needs)
 
 
-def _lacks_compute_alone(claim: Claim) -> bool:
+def _lacks_nothing_but_compute(claim: Claim) -> bool:
     blockage = blockage_of(claim)
-    return blockage is not None and _without_compute(blockage.needs) == 0
+    return blockage is not None and _besides_compute(blockage.needs) == 0
