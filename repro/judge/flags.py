@@ -12,7 +12,7 @@ FLAGS: Mapping[str, str] = {
     "apart in the trials, and test each by itself",
     "interpolated": "no reference ran at this batch size; its mean is interpolated between the neighbouring ones",
     "no_spread": "all runs gave the same value, so their noise cannot be estimated",
-    "ranked": "a run diverged, so signed ranks decide instead of values",
+    "ranked": "signed ranks decide instead of values, because a run diverged, has no finite value, or the claim is one of order alone",
     "no_control": "the protocol has no control, so it could not have failed",
     "systematic_error": "a known bias (the choice of window, or the parabola itself), not the number of runs, limits this estimate",
     "not_deterministic": "runs that must agree did not",
