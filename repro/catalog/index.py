@@ -6,7 +6,7 @@ A warm index is read with the standard library alone; only changed claims are co
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -94,21 +94,46 @@ class _Stored:
 
 
 def load_index() -> Index:
-    """Return the index, bringing it up to date first where files changed."""
+    """Return the index, bringing it up to date first where files changed.
+
+    This package's own claims name nothing of other people's, so they are kept in a file of their own: a new or edited
+    directory of claims leaves them as they are.
+    """
     roots = config_roots()
-    digests = _file_digests(tuple(root.directory for root in roots))
-    base = digest_of({name: sha for name, sha in digests.items() if not name.startswith("claim/")} | _code_digests())
-    file = cache_dir() / f"index-{digest_of([str(root.directory) for root in roots])[:16]}.json"
+    digests: dict[str, str] = {}
+    claims: dict[str, ClaimEntry] = {}
+    problems: tuple[str, ...] = ()
+    for up_to, group in ((1, roots[:1]), (len(roots), roots[1:])):
+        if group:
+            here = _file_digests(tuple(root.directory for root in group))
+            digests |= here
+            index = _up_to_date([str(root.directory) for root in roots[:up_to]], here, digests)
+            claims |= index.claims
+            problems += index.problems
+    return Index(claims, problems)
+
+
+def _up_to_date(directories: Sequence[str], here: Mapping[str, str], known: Mapping[str, str]) -> Index:
+    """Return the index of the claims among the files `here`, which may name anything among `known`, from its file as far as it holds."""
+    base = digest_of({name: sha for name, sha in known.items() if not name.startswith("claim/")} | _code_digests())
+    file = cache_dir() / f"index-{digest_of(list(directories))[:16]}.json"
     stored = _read(file)
     if stored is None or stored.base != base:
         stored = _Stored(INDEX_VERSION, base, {}, {})
-    claims = {name: sha for name, sha in digests.items() if name.startswith("claim/")}
-    wanted = {name.removeprefix("claim/").removesuffix(".yaml"): sha for name, sha in claims.items()}
+    wanted = _claims_among(here)
     if stored.digests == wanted:
         return Index(stored.entries)
-    index = _update(stored, wanted)
+    index = _update(stored, wanted, _claims_among(known))
     _write(file, _Stored(INDEX_VERSION, base, {name: wanted[name] for name in index.claims}, index.claims))
     return index
+
+
+def _claims_among(digests: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name.removeprefix("claim/").removesuffix(".yaml"): sha
+        for name, sha in digests.items()
+        if name.startswith("claim/")
+    }
 
 
 def _file_digests(directories: tuple[Path, ...]) -> dict[str, str]:
@@ -136,7 +161,7 @@ def _code_digests() -> dict[str, str]:
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def _update(stored: _Stored, wanted: Mapping[str, str]) -> Index:
+def _update(stored: _Stored, wanted: Mapping[str, str], known: Mapping[str, str]) -> Index:
     from repro.catalog.load import load, load_claim, load_study
 
     entries: dict[str, ClaimEntry] = {}
@@ -147,7 +172,7 @@ def _update(stored: _Stored, wanted: Mapping[str, str]) -> Index:
             continue
         try:
             claim = load_claim(name)
-            _check_stand_ins(claim, wanted)
+            _check_stand_ins(claim, known)
             entries[name] = ClaimEntry(
                 id=claim.id,
                 paper=claim.paper,

@@ -109,9 +109,14 @@ def _imports(tree: ast.Module) -> list[str]:
     return names
 
 
-@cache
 def _parsed(file: Path) -> ast.Module:
+    return _tree(file, file.read_text(encoding="utf-8"))
+
+
+@cache
+def _tree(file: Path, text: str) -> ast.Module:
+    """Parse a file; its text is part of the cache key, so that an edit is seen."""
     try:
-        return ast.parse(file.read_text(encoding="utf-8"))
+        return ast.parse(text)
     except SyntaxError as error:
         raise ConfigError(f"{file} cannot be read as Python: {error}.") from error

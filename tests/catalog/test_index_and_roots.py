@@ -29,6 +29,28 @@ def test_the_index_sees_what_changes_and_keeps_the_rest(
     assert "toy/exact" not in load_index().claims
 
 
+def test_other_directories_of_claims_leave_the_own_ones_as_they_are(
+    write_claims, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_index()
+    from repro.catalog import load
+
+    calls: list[str] = []
+    monkeypatch.setattr(load, "load_claim", lambda name, real=load.load_claim: calls.append(name) or real(name))
+    write_claims()
+    assert {"toy/mean", "bayes/positive_predictive_value"} <= set(load_index().claims)
+    assert sorted(calls) == ["toy/exact", "toy/mean"]
+
+
+def test_a_claim_that_takes_an_own_ones_name_is_a_problem_and_hides_nothing(write_claims) -> None:
+    taken = "bayes/positive_predictive_value"
+    write_claims(extra={f"claim/{taken}.yaml": CLAIM.format(name=taken, printed="1.0")})
+    index = load_index()
+    assert taken in index.claims
+    assert "toy/exact" not in index.claims
+    assert any("defined twice" in problem for problem in index.problems)
+
+
 def test_a_changed_study_brings_every_claim_up_to_date(write_claims) -> None:
     root = write_claims()
     assert load_index().claims["toy/mean"].protocols["replicate"].scales == ("smoke", "cpu")
@@ -51,10 +73,12 @@ def test_a_damaged_or_unwritable_cache_is_made_anew(
     write_claims()
     monkeypatch.setenv("REPRO_CACHE", str(tmp_path / "cache"))
     load_index()
-    (file,) = (tmp_path / "cache").glob("index-*.json")
-    file.write_text("{")
+    files = list((tmp_path / "cache").glob("index-*.json"))
+    assert len(files) == 2, "the project's own claims, and the others"
+    for file in files:
+        file.write_text("{")
     assert "toy/mean" in load_index().claims
-    assert json.loads(file.read_text())["version"] == 1
+    assert [json.loads(file.read_text())["version"] for file in files] == [1, 1]
     monkeypatch.setenv("REPRO_CACHE", "/proc/nowhere")
     assert "toy/mean" in load_index().claims
 

@@ -19,9 +19,7 @@ def forget_recipes() -> None:
     sys.path[:] = [entry for entry in sys.path if not (Path(entry) / "recipes").is_dir()]
     sys.path_importer_cache.clear()
     load._files.cache_clear()
-    load._load_file.cache_clear()
     recipe.source_digest.cache_clear()
-    recipe._parsed.cache_clear()
 
 
 CLAIM = """

@@ -8,7 +8,7 @@ from typing import Any
 
 from repro.catalog.compose import Request
 from repro.catalog.estimators import check_estimator, estimator_digest
-from repro.catalog.load import load_claim, load_scale, load_study
+from repro.catalog.load import load, load_claim, load_scale, load_study
 from repro.judge.seal import seal
 from repro.launch.planning.keys import by_key, key_of
 from repro.launch.planning.layout import LayOut, lay_out, remembering
@@ -68,7 +68,9 @@ def make_plan(
     for study, scale, counter, replicates in dict.fromkeys(
         (request.study.id, request.scale.name, shape.counter, shape.replicates) for request, shape in chosen
     ):
-        kin = [study_of(name) for name in readers if name != study]
+        recipe = study_of(study).recipe
+        # Parsed alone first: to check all studies against their recipes takes longer than the rest of a small plan.
+        kin = [study_of(name) for name in readers if name != study and load("study", name).recipe == recipe]
         for reading in (study, *_sharing(study_of(study), scale, replicates, kin, trials, laid)):
             for claim_id, protocol in readers.get(reading, ()):
                 source = Source(load_claim(claim_id), protocol, study_of(reading), load_scale(scale))
