@@ -2,8 +2,25 @@
 
 from pathlib import Path
 
+from repro.catalog.load import config_files
+from repro.catalog.parse import read_yaml
 from repro.schema.dataset import DataSet, cache_dir, find, require
 from repro.schema.errors import DataError
+
+
+def terms_of(data: DataSet) -> str | None:
+    """Return the address of the terms that a person has to accept before having the file, if its registration names any."""
+    file = config_files("data").get(data.id)
+    terms: str | None = read_yaml(file).get("terms") if file else None
+    return terms
+
+
+def how_to_accept(data: DataSet, terms: str) -> str:
+    """Return what a person does to have a file that nobody may fetch in their name."""
+    return (
+        f"its publisher gives it to people who accept its terms, so it is not fetched for you. Read {terms}; if you accept them, "
+        f"fetch {data.url}, put it at {data.file} below some directory, and name that directory in REPRO_DATA."
+    )
 
 
 def fetch(data: DataSet) -> Path:
@@ -17,6 +34,11 @@ def fetch(data: DataSet) -> Path:
         return here
     if data.derived:
         return require(data)  # which says how the table is made
+    terms = terms_of(data)
+    if terms:
+        raise DataError(
+            f"Data set '{data.id}' (file {data.file}) is not on this machine, and {how_to_accept(data, terms)}"
+        )
     from repro.catalog.download import WrongDigest, download
 
     target = cache_dir() / "data" / data.file

@@ -61,10 +61,19 @@ def parse(group: str, name: str, content: Mapping[str, Any], where: str) -> Any:
     fields = dict(content)
     if group in ("paper", "data", "study"):
         fields = {"id": name, **fields}
+    if group == "data":
+        _check_terms(fields.pop("terms", None), where)  # what may be fetched is no part of what a trial read
     thing: Any = _build(GROUPS[group], fields, where)
     if isinstance(thing, Study):
         _check_study(thing, where)
     return thing
+
+
+def _check_terms(terms: Any, where: str) -> None:
+    if terms is not None and not (isinstance(terms, str) and terms.startswith(("https://", "http://"))):
+        raise ConfigError(
+            f"{where}: key 'terms' must be the address of the terms that a person accepts before fetching the file, got {terms!r}."
+        )
 
 
 def parse_claim(name: str, content: Mapping[str, Any], where: str) -> Claim:

@@ -11,7 +11,7 @@ import pytest
 from repro.catalog.data import fetch
 from repro.catalog.load import config_files, load
 from repro.schema.dataset import DataSet
-from repro.schema.errors import DataError
+from repro.schema.errors import ConfigError, DataError
 
 MIRROR = os.environ.get("REPRO_DATA", "")
 CONTENT = bytes(range(256)) * 2000
@@ -147,6 +147,36 @@ def test_a_derived_table_is_not_downloaded_but_explained(server: Server) -> None
     with pytest.raises(DataError, match="derived from http.*Columns a and b.*REPRO_DATA"):
         fetch(data)
     assert server.asked == []
+
+
+TERMS = "https://example.org/terms.html"
+
+
+def registered(url: str, terms: str) -> dict[str, str]:
+    data = points(url)
+    text = f"file: {data.file}\nurl: {url}\nsha256: {data.sha256}\nterms: {terms}\n"
+    return {f"data/{data.id}.yaml": text}
+
+
+def test_a_file_with_terms_to_accept_is_not_fetched_for_anybody(
+    server: Server, write_claims, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_claims(extra=registered(server.url, TERMS))
+    data = load("data", points(server.url).id)
+    with pytest.raises(DataError, match=f"terms, so it is not fetched for you. Read {TERMS}.*REPRO_DATA"):
+        fetch(data)
+    assert server.asked == []
+    monkeypatch.setenv("REPRO_DATA", str(tmp_path / "own"))
+    placed = tmp_path / "own" / data.file
+    placed.parent.mkdir(parents=True)
+    placed.write_bytes(CONTENT)
+    assert fetch(data) == placed, "who has put it there has it"
+
+
+def test_terms_are_an_address(server: Server, write_claims) -> None:
+    write_claims(extra=registered(server.url, "ask them"))
+    with pytest.raises(ConfigError, match="'terms' must be the address.*'ask them'"):
+        load("data", points(server.url).id)
 
 
 def test_what_has_another_digest_is_refused_and_not_kept(server: Server, empty_cache: Path) -> None:

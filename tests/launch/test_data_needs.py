@@ -193,3 +193,13 @@ def test_a_place_that_cannot_be_written_and_data_without_a_plan_file_are_named(
     code, _, errors = repro("plan", "toy/mean", "scale=smoke", "--data", "along")
     assert code == 2
     assert "--data goes with --out" in errors
+
+
+def test_a_plan_says_whose_terms_come_first(write_claims, mirror: Path) -> None:
+    terms = "https://example.org/terms.html"
+    plays = data_set("plays") + f"terms: {terms}\n"
+    write_claims(study=PER_SCALE.replace("[plays, made]", "[plays]"), extra=SETS | {"data/plays.yaml": plays})
+    (need,) = needs_of(trials("cpu"))
+    assert (need.id, need.state) == ("plays", "absent")
+    assert terms in need.said
+    assert "is not fetched for you" in need.said

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from repro.catalog.data import fetch
+from repro.catalog.data import fetch, how_to_accept, terms_of
 from repro.catalog.load import config_files
 from repro.catalog.recipe import has_function
 from repro.launch.running.trials import config_of
@@ -49,6 +49,9 @@ def _need(data: DataSet) -> Need:
         return Need(data.id, "damaged", str(error))
     if here is not None:
         return Need(data.id, "here", "")
+    terms = terms_of(data)
+    if terms:
+        return Need(data.id, "absent", f"not on this machine, and {how_to_accept(data, terms).rstrip('.')}")
     if not data.derived:
         return Need(
             data.id, "to_fetch", f"not on this machine yet: {data.file} is fetched from {data.url} before it runs"
