@@ -169,9 +169,19 @@ def sealing_provenance(plan: Plan) -> Provenance:
 
 
 def fetch_data(plan: Plan) -> None:
-    """Have every data set of the plan on this machine, downloading where needed."""
+    """Have every data set of the plan on this machine, downloading where needed.
+
+    Raises:
+        DataError: if one cannot be had, the first of them; the others are here then.
+    """
+    refused: list[DataError] = []
     for data in listed(plan.trials).values():
-        fetch(data)
+        try:
+            fetch(data)
+        except DataError as error:
+            refused.append(error)
+    if refused:
+        raise refused[0]
 
 
 def launch(

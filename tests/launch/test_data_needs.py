@@ -203,3 +203,20 @@ def test_a_plan_says_whose_terms_come_first(write_claims, mirror: Path) -> None:
     assert (need.id, need.state) == ("plays", "absent")
     assert terms in need.said
     assert "is not fetched for you" in need.said
+
+
+def test_one_file_that_cannot_be_had_keeps_no_other_from_coming(
+    write_claims, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from repro.launch import session
+
+    study = PER_SCALE.replace("data: [poems]", "data: [plays, poems]").replace(
+        "cpu: {replicates: 6, data: [plays, made]}", "cpu: {}"
+    )
+    write_claims(study=study, extra=SETS)
+    asked: list[str] = []
+    monkeypatch.setattr(session, "fetch", lambda data, real=session.fetch: asked.append(data.id) or real(data))
+    prepared = prepare(["toy/mean", "scale=cpu"], load_index())
+    with pytest.raises(DataError, match="'plays'"):
+        session.fetch_data(prepared.plan)
+    assert asked == ["plays", "poems"]
