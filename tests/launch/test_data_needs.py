@@ -211,7 +211,7 @@ def test_one_file_that_cannot_be_had_keeps_no_other_from_coming(
     from repro.launch import session
 
     study = PER_SCALE.replace("data: [poems]", "data: [plays, poems]").replace(
-        "cpu: {replicates: 6, data: [plays, made]}", "cpu: {}"
+        "cpu: {replicates: 6, data: [plays, made]}", "cpu: {replicates: 6}"
     )
     write_claims(study=study, extra=SETS)
     asked: list[str] = []
