@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from repro.catalog.compose import compose
+from repro.catalog.index import load_index
 from repro.catalog.load import config_files, load_study
 from repro.cli.complete import complete_words
 from repro.launch.attempt import carry_out, conclude
@@ -19,13 +20,6 @@ from repro.schema.errors import ConfigError, PlanError
 from repro.schema.study import Resources
 from repro.schema.trial import TrialSpec
 from tests_support import RECIPE, STUDY
-from toy_index import toy_index
-
-
-@pytest.fixture(autouse=True)
-def small_index(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("repro.catalog.index.load_index", toy_index)
-
 
 ASKING = STUDY.replace("  cpu: {}", "  cpu: {resources: {gpus: 3, minutes: 2}}") + "resources: {gpus: 1, cpus: 4}\n"
 
@@ -62,9 +56,9 @@ def test_resources_that_make_no_sense_name_their_file(write_claims, resources: s
 
 def test_resources_change_no_seal_and_no_trial(write_claims) -> None:
     write_claims()
-    bare = prepare(["toy/mean", "scale=cpu"], toy_index(), store=False).plan
+    bare = prepare(["toy/mean", "scale=cpu"], load_index(), store=False).plan
     write_claims(study=ASKING)
-    asking = prepare(["toy/mean", "scale=cpu"], toy_index(), store=False).plan
+    asking = prepare(["toy/mean", "scale=cpu"], load_index(), store=False).plan
     assert asking.seals == bare.seals
     assert asking.trials == bare.trials
     assert asking.attempts[0].id == bare.attempts[0].id
@@ -74,7 +68,7 @@ def test_only_what_is_sealed_makes_an_attempt_exploratory(write_claims) -> None:
     write_claims(recipe=RECIPE.replace("    seed: int = 0", "    resources: int = 0\n    seed: int = 0"))
     free = ["executor.jobs=3", "+study.resources.gpus=2", "+study.scales.cpu.resources.gpus=2"]
     sealed = ["study.replicates=9", "+study.scales.cpu.replicates=9", "+study.params.resources=1"]
-    (request,) = compose(["toy/mean", "scale=cpu", "executor=processes", *free, *sealed], toy_index())
+    (request,) = compose(["toy/mean", "scale=cpu", "executor=processes", *free, *sealed], load_index())
     assert request.overrides == tuple(sealed)
     assert request.study.resources_at("cpu").gpus == 2
     assert request.executor["jobs"] == 3
@@ -83,7 +77,7 @@ def test_only_what_is_sealed_makes_an_attempt_exploratory(write_claims) -> None:
 def test_what_the_command_line_asks_reaches_the_trials(write_claims) -> None:
     write_claims(study=ASKING)
     words = ["toy/mean", "scale=smoke,cpu", "study.resources.cpus=7"]
-    prepared = prepare(words, toy_index(), store=False)
+    prepared = prepare(words, load_index(), store=False)
     asked = resources_asked(prepared)
     by_scale = {
         attempt.scale: {asked[key] for keys in attempt.arms.values() for key in keys}
@@ -97,7 +91,7 @@ def test_what_the_command_line_asks_reaches_the_trials(write_claims) -> None:
 def test_where_trials_run_is_not_published(write_claims) -> None:
     write_claims()
     words = ["toy/mean", "scale=smoke", "executor=slurm", "executor.account=secret", "executor.jobs=3"]
-    attempt = prepare(words, toy_index(), store=False).plan.attempts[0]
+    attempt = prepare(words, load_index(), store=False).plan.attempts[0]
     assert attempt.config["executor"] == {"kind": "slurm", "jobs": 3, "retries": 1}
 
 
@@ -173,7 +167,7 @@ def test_a_job_without_records_gives_failed_trials_and_whoever_stops_takes_the_o
 def test_gpus_that_are_not_here_are_refused_before_anything_runs(write_claims, kind: str, monkeypatch) -> None:
     write_claims(study=ASKING)
     monkeypatch.setattr("repro.launch.executors.needs.cuda_devices", lambda: 2)
-    prepared = prepare(["toy/mean", "scale=cpu"], toy_index(), store=False)
+    prepared = prepare(["toy/mean", "scale=cpu"], load_index(), store=False)
     store = RecordStore(Path("r"))
     with pytest.raises(PlanError, match=r"asks for 3 CUDA devices at this scale, and torch finds 2.*executor=detached"):
         carry_out(prepared.plan, store, {"kind": kind}, asked=resources_asked(prepared))
@@ -182,7 +176,7 @@ def test_gpus_that_are_not_here_are_refused_before_anything_runs(write_claims, k
 
 def test_a_process_that_dies_leaves_a_failed_trial_with_its_last_words(write_claims) -> None:
     write_claims()
-    plan = prepare(["toy/exact"], toy_index()).plan
+    plan = prepare(["toy/exact"], load_index()).plan
     apart = [spec for spec in plan.trials if spec.own_process]
     root = Path("claims/recipes/toys/sum.py")
     root.write_text(root.read_text() + "\nimport os\n")
@@ -200,7 +194,7 @@ def test_a_process_that_dies_leaves_a_failed_trial_with_its_last_words(write_cla
 def test_one_launch_has_one_executor_with_one_set_of_settings(write_claims, words: list[str]) -> None:
     write_claims()
     with pytest.raises(ConfigError, match="One launch has one executor, not executor"):
-        prepare(["toy/mean", "scale=smoke", *words], toy_index())
+        prepare(["toy/mean", "scale=smoke", *words], load_index())
 
 
 def test_detached_needs_a_directory_before_it_seals(write_claims, repro) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from repro.catalog.index import load_index
 from repro.launch.attempt import carry_out, conclude, to_run
 from repro.launch.executors import check, execute, ray_cluster
 from repro.launch.records.store import RecordStore
@@ -16,7 +17,6 @@ from repro.schema.errors import ConfigError, PlanError
 from repro.schema.study import Resources
 from repro.schema.trial import Plan
 from tests_support import RECIPE, STUDY
-from toy_index import toy_index
 
 RAY = {"kind": "ray", "address": "auto", "look_every_s": 0.05, "retries": 0, "restarts": 2}
 
@@ -56,7 +56,7 @@ def two_nodes() -> Iterator[str]:
 
 
 def sealed(words: list[str]) -> Plan:
-    return prepare(words, toy_index()).plan
+    return prepare(words, load_index()).plan
 
 
 def outcome(plan: Plan, store: RecordStore) -> tuple[str, object]:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from repro.catalog.index import load_index
 from repro.launch.attempt import carry_out, conclude, to_run
 from repro.launch.executors import check, execute, jobs
 from repro.launch.executors.slurm import START_MINUTES
@@ -17,7 +18,6 @@ from repro.launch.session import prepare, resources_asked
 from repro.schema.errors import ConfigError
 from repro.schema.trial import Plan, TrialRecord
 from tests_support import STUDY
-from toy_index import toy_index
 
 submitit = pytest.importorskip("submitit", reason="submitit is the extra `slurm`")
 
@@ -25,7 +25,7 @@ LOCAL = {"kind": "slurm", "cluster": "local", "jobs": 2, "look_every_s": 0.05, "
 
 
 def sealed(words: list[str]) -> Plan:
-    return prepare(words, toy_index()).plan
+    return prepare(words, load_index()).plan
 
 
 def outcome(plan: Plan, store: RecordStore) -> tuple[str, object]:
@@ -134,7 +134,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch):
 
 def placed(words: list[str], settings: dict) -> tuple[list[TrialRecord], list[str]]:
     """Launch words, and return the records and what sbatch was told, in the order of the jobs."""
-    prepared = prepare([*words], toy_index(), store=False)
+    prepared = prepare([*words], load_index(), store=False)
     store = RecordStore(Path("r"))
     check(settings)
     records = list(execute(prepared.plan.trials, prepared.plan, store, settings, resources_asked(prepared)))
@@ -183,7 +183,7 @@ def test_all_timings_are_one_job_alone_on_its_node(write_claims, cluster) -> Non
 
 def test_timings_of_a_second_machine_are_refused(write_claims, cluster) -> None:
     write_claims(study=STUDY + "measures: time\n")
-    prepared = prepare(["toy/mean", "scale=smoke"], toy_index(), store=False)
+    prepared = prepare(["toy/mean", "scale=smoke"], load_index(), store=False)
     plan, store = prepared.plan, RecordStore(Path("r"))
     list(execute(plan.trials[:2], plan, store, {"kind": "inline"}))
     rest = to_run(plan, store, anywhere=True)
@@ -195,7 +195,7 @@ def test_timings_of_a_second_machine_are_refused(write_claims, cluster) -> None:
 
 def test_a_timing_of_a_node_is_not_missing_at_home(write_claims, monkeypatch: pytest.MonkeyPatch) -> None:
     write_claims(study=STUDY + "measures: time\n")
-    plan = prepare(["toy/mean", "scale=smoke"], toy_index(), store=False).plan
+    plan = prepare(["toy/mean", "scale=smoke"], load_index(), store=False).plan
     store = RecordStore(Path("r"))
     list(execute(plan.trials, plan, store, {"kind": "inline"}))
     monkeypatch.setattr("repro.launch.attempt.fingerprint", lambda device: "another")
@@ -218,7 +218,7 @@ def test_without_slurm_s_commands_nothing_is_sealed(write_claims, monkeypatch: p
     write_claims()
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(ConfigError, match="finds no 'srun' here.*executor.cluster=local"):
-        prepare(["toy/mean", "scale=smoke", "executor=slurm"], toy_index())
+        prepare(["toy/mean", "scale=smoke", "executor=slurm"], load_index())
     assert not Path(".repro/plans").exists()
 
 
