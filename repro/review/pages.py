@@ -37,7 +37,7 @@ from repro.review.facts.history import history
 from repro.review.facts.ledger_links import ledger_links
 from repro.review.facts.pairs import pairs_with
 from repro.review.facts.ran_on import digests, machines, took
-from repro.review.facts.subjects import topic_of
+from repro.review.facts.subjects import data_read, topic_of
 from repro.review.pictures import all_attempts, figures, forest
 from repro.review.pictures.charts import chart_address, charts_of, charts_on_claim
 from repro.review.pictures.csv_text import csv_text
@@ -219,6 +219,7 @@ def _environment() -> Environment:
         compare_address=compare_address,
         pairs_with=pairs_with,
         topic_of=topic_of,
+        data_read=data_read,
         claim_address=claim_address,
         attempt_address=attempt_address,
         paper_links=paper_links,

@@ -201,6 +201,8 @@ class Read:
     scales: tuple[str, ...]
     registered: DataSet | None
     """None where it is not in the catalogue here."""
+    terms: str | None = None
+    """Address of the terms that whoever runs it has to accept first."""
 
 
 def data_read(study: Study) -> tuple[Read, ...]:
@@ -209,7 +211,7 @@ def data_read(study: Study) -> tuple[Read, ...]:
     for scale in (scale for scale in SCALES if scale in study.scales):
         for name in study.data_at(scale):
             at.setdefault(name, []).append(scale)
-    return tuple(Read(name, tuple(at[name]), _registered(name)) for name in sorted(at))
+    return tuple(Read(name, tuple(at[name]), *_registered(name)) for name in sorted(at))
 
 
 def web_address(data: DataSet) -> str:
@@ -218,11 +220,13 @@ def web_address(data: DataSet) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _registered(name: str) -> DataSet | None:
+def _registered(name: str) -> tuple[DataSet | None, str | None]:
     # Late: everything else on the pages comes from the book, without a catalogue.
+    from repro.catalog.data import terms_of
     from repro.catalog.load import load_dataset
 
     try:
-        return load_dataset(name)
+        data = load_dataset(name)
+        return data, terms_of(data)
     except ReproError:
-        return None
+        return None, None

@@ -20,6 +20,7 @@ from repro.review.facts.subjects import (
     topics,
     web_address,
 )
+from repro.review.pages import claim_page
 from repro.review.paths import Paths
 from repro.review.site import site
 from repro.review.subject_pages import paper_page, study_page, topic_page, topics_page
@@ -98,6 +99,27 @@ def test_data_sets_stand_with_the_scales_that_read_them() -> None:
     assert made_up.registered is None
     assert books.registered is not None
     assert len(books.registered.sha256) == 64
+    assert books.terms is None
+
+
+def test_data_with_terms_to_accept_say_so_on_the_pages_of_study_and_claim(studied: Book) -> None:
+    from repro.catalog.load import load_study
+
+    terms = "https://files.grouplens.org/datasets/movielens/ml-1m-README.txt"
+    movielens = load_study("recommenders/movielens")
+    (read,) = data_read(movielens)
+    assert (read.name, read.scales, read.terms) == ("movielens_1m", ("cpu", "gpu"), terms)
+    protocol = replace(EXPONENT.protocols["retrain"], study=movielens.id)
+    book = replace(
+        studied,
+        studies={**studied.studies, movielens.id: movielens},
+        claims={**studied.claims, EXPONENT.id: replace(EXPONENT, protocols={"retrain": protocol})},
+    )
+    on_claim, on_study = Page(claim_page(book, EXPONENT.id)), Page(study_page(book, movielens.id))
+    assert "Data movielens_1m at cpu, gpu: your own copy, after you have accepted its terms" in on_claim.words
+    assert "never fetched for you: terms to accept first" in on_study.words
+    for page in (on_claim, on_study):
+        assert terms in {a.get("href") for a in page.all("a")}
 
 
 @pytest.mark.parametrize(
