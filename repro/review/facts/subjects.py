@@ -118,15 +118,21 @@ class Row:
     """Scales at which one of its protocols can run."""
 
 
-def rows(book: Book, claims: Sequence[Claim]) -> tuple[Row, ...]:
-    """Return claims with what they came to at each scale."""
+def rows(book: Book, claims: Sequence[Claim], of_study: str | None = None) -> tuple[Row, ...]:
+    """Return claims with what they came to at each scale.
+
+    Args:
+        of_study: leaves out what came of protocols that read another study.
+    """
     made = []
     for claim in claims:
+        protocols = {name: p for name, p in claim.protocols.items() if of_study in (None, p.study)}
         cells: dict[str, tuple[Standing, ...]] = {}
         for standing in standings(book, claim.id):
-            cells[standing.scale] = (*cells.get(standing.scale, ()), standing)
+            if of_study is None or standing.protocol in protocols:
+                cells[standing.scale] = (*cells.get(standing.scale, ()), standing)
         offered: set[str] = set()
-        for protocol in claim.protocols.values():
+        for protocol in protocols.values():
             study = book.studies.get(protocol.study)
             offered |= set(study.scales if study else protocol.decisive)
         made.append(Row(claim, state_of(book, claim), cells, frozenset(offered)))

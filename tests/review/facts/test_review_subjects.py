@@ -91,6 +91,15 @@ def test_a_claim_stands_with_its_verdict_at_each_scale(studied: Book) -> None:
     assert scales_in([row]) == ["cpu", "gpu", "paper"]
 
 
+def test_a_study_stands_with_what_came_of_it_and_not_of_others(studied: Book) -> None:
+    other = replace(EXPONENT.protocols["retrain"], study="clinic/bayes")
+    both = replace(EXPONENT, protocols={**EXPONENT.protocols, "other": other})
+    (own,), (others,) = rows(studied, [both], ISOFLOP.id), rows(studied, [both], "clinic/bayes")
+    assert set(own.cells) == {"gpu", "cpu"}
+    assert others.cells == {}
+    assert "not run" in Page(study_page(replace(studied, claims={EXPONENT.id: both}), "clinic/bayes")).words
+
+
 def test_data_sets_stand_with_the_scales_that_read_them() -> None:
     books, made_up = data_read(ISOFLOP)
     assert (books.name, books.scales, made_up.name, made_up.scales) == (
