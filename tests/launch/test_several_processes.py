@@ -180,10 +180,13 @@ def test_what_happens_to_one_happens_to_all(
 
 @pytest.mark.slow
 def test_ctrl_c_the_time_limit_and_the_callers_time_end_all(write_claims: Any, tmp_path: Path) -> None:
+    # Tests that a script starts in the background inherit that Ctrl-C is ignored.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     spec, store = toy(write_claims, tmp_path, does="waits"), RecordStore(tmp_path / "records")
     waiting = when_all_are_there(tmp_path, 2, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         run_trial(spec, [], store)
+    signal.signal(signal.SIGINT, inherited)
     waiting.join()
     first = pids(tmp_path)
     with pytest.raises(OutOfTime):
