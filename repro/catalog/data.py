@@ -19,7 +19,7 @@ def how_to_accept(data: DataSet, terms: str) -> str:
     """Return what a person does to have a file that nobody may fetch in their name."""
     return (
         f"its publisher gives it to people who accept its terms, so it is not fetched for you. Read {terms}; if you accept them, "
-        f"fetch {data.url}, put it at {data.file} below some directory, and name that directory in REPRO_DATA."
+        f"fetch {data.url}, put it at {data.file} below some directory, and name that directory in REPRO_DATA"
     )
 
 
@@ -37,7 +37,7 @@ def fetch(data: DataSet) -> Path:
     terms = terms_of(data)
     if terms:
         raise DataError(
-            f"Data set '{data.id}' (file {data.file}) is not on this machine, and {how_to_accept(data, terms)}"
+            f"Data set '{data.id}' (file {data.file}) is not on this machine, and {how_to_accept(data, terms)}."
         )
     from repro.catalog.download import WrongDigest, download
 

@@ -51,7 +51,7 @@ def _need(data: DataSet) -> Need:
         return Need(data.id, "here", "")
     terms = terms_of(data)
     if terms:
-        return Need(data.id, "absent", f"not on this machine, and {how_to_accept(data, terms).rstrip('.')}")
+        return Need(data.id, "absent", f"not on this machine, and {how_to_accept(data, terms)}")
     if not data.derived:
         return Need(
             data.id, "to_fetch", f"not on this machine yet: {data.file} is fetched from {data.url} before it runs"
